@@ -1,0 +1,1 @@
+export { Payment, PaymentState, paymentContract, paymentListenerContract } from './payment-contract.js'

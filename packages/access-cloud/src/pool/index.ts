@@ -1,0 +1,1 @@
+export type { Lease, LeasePool, PoolRequest, RatePool } from './pool.js'

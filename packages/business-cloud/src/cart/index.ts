@@ -1,0 +1,1 @@
+export { Cart, CartLine, cartContract } from './cart-contract.js'

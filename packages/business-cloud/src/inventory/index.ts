@@ -1,0 +1,1 @@
+export { inventoryContract, StockLevel } from './inventory-contract.js'

@@ -1,0 +1,1 @@
+export { AccountBalance, LedgerCheck, ledgerContract } from './ledger-contract.js'

@@ -1,0 +1,1 @@
+export { Address, Order, OrderEvent, OrderLine, OrderState, OrderSummary, orderContract, orderEventHook, placeHook } from './order-contract.js'

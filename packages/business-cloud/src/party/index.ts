@@ -1,0 +1,1 @@
+export { Party, partyContract } from './party-contract.js'

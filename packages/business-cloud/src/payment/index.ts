@@ -1,0 +1,1 @@
+export { orderPaymentContract } from './payment-contract.js'

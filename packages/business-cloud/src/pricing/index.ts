@@ -1,0 +1,1 @@
+export { Adjustment, OrderLineInput, PriceBuyer, pricingContract, Quote, QuoteLine, quoteHook } from './pricing-contract.js'

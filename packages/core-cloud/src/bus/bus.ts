@@ -1,0 +1,58 @@
+/** Headers of a message: lower-case names, single-line values; names starting with `aaas-` are set by the bus itself. */
+export type BusHeaders = Readonly<Record<string, string>>
+
+/** A message as a subscriber sees it. The payload belongs to the subscriber. */
+export interface BusMessage {
+  readonly subject: string
+  readonly payload: Uint8Array
+  readonly headers: BusHeaders
+  /**
+   * Identity the hub stamped on the sender's connection (site or service name); never taken from the sender's word.
+   * Undefined for messages sent inside one process.
+   */
+  readonly sender?: string
+  /** Present when the sender waits for an answer. At most one answer counts. */
+  readonly respond?: (payload: Uint8Array, options?: { readonly headers?: BusHeaders }) => Promise<void>
+}
+
+export interface BusSubscription {
+  readonly subject: string
+  /** Stops receiving and resolves when every running handler has finished. */
+  drain(): Promise<void>
+}
+
+export interface RequestOptions {
+  /** Absolute epoch milliseconds. Required: every call has a deadline. */
+  readonly deadline: number
+  readonly signal?: AbortSignal
+  readonly headers?: BusHeaders
+}
+
+/**
+ * Channels between components. Subjects are tokens of `A-Z a-z 0-9 _ -` joined by dots, at most 255 characters;
+ * subscriptions may use `*` for one token and a final `>` for one or more.
+ * Payloads are at most 8 MiB. Delivery of `publish` is at most once; use the outbox for what must arrive.
+ */
+export interface Bus extends AsyncDisposable {
+  /** Resolves when the message was handed to the hub (or to local subscribers). */
+  publish(subject: string, payload: Uint8Array, options?: { readonly headers?: BusHeaders }): Promise<void>
+  /**
+   * Resolves when the hub has acknowledged the subscription: from then on no message is missed.
+   * Members of one `queue` share the messages; each message goes to one of them.
+   * At most `maxInFlight` handlers run at a time (default 256); further messages wait in a bounded queue
+   * (default 4_096), and a request beyond it is answered `core.bus.overloaded`.
+   */
+  subscribe(
+    subject: string,
+    handler: (message: BusMessage) => void | Promise<void>,
+    options?: { readonly queue?: string; readonly maxInFlight?: number; readonly maxQueued?: number },
+  ): Promise<BusSubscription>
+  /**
+   * Sends and waits for one answer.
+   * @throws CloudError `core.bus.no-responder` at once when nobody listens, `core.contract.deadline-exceeded`,
+   *   `core.contract.cancelled`, `core.bus.disconnected` (the outcome is unknown), `core.bus.refused`.
+   */
+  request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage>
+  /** Stops receiving, waits for running handlers, flushes what was published. The bus stays open for publishing. */
+  drain(): Promise<void>
+}

@@ -1,0 +1,1 @@
+export type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions } from './bus.js'

@@ -1,0 +1,55 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Bus } from '../bus/bus.js'
+import type { CloudwareState } from '../cloudware/cloudware.js'
+import type { HookHost } from '../cloudware/hooks.js'
+import type { Clock } from '../kernel/clock.js'
+import type { Ids } from '../kernel/ids.js'
+import type { Logger } from '../kernel/logger.js'
+
+/** What a program gets for the one-shot release step, before the first instance of a version starts. */
+export interface ReleaseContext {
+  /** Folder of the unpacked package; read only. */
+  readonly packageDir: string
+  /** Folder of the site's own files on this host; kept over versions. */
+  readonly dataDir: string
+  readonly databaseUrl: string
+  readonly config: unknown
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly logger: Logger
+  readonly signal: AbortSignal
+}
+
+/** What a running instance gets. Written like a single-tenant program: nothing here names a tenant. */
+export interface InstanceContext extends Omit<ReleaseContext, 'signal'> {
+  readonly instanceId: string
+  readonly version: number
+  /** The host's bus, authenticated as this site. */
+  readonly bus: Bus
+  /** Packages that extend this program. Their state store is given by the program through {@link RunningProgram.state}. */
+  readonly hooks: HookHost
+  /** Base URL under which a third party reaches this program through the edge, no trailing slash. */
+  readonly publicUrl: string
+}
+
+export interface RunningProgram extends AsyncDisposable {
+  /** Serves HTTP requests that came through the edge. */
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void
+  /** Where cloudware keeps its state; absent: packages that use state get an error. */
+  readonly state?: (packageName: string) => CloudwareState
+  /** Resolves when the instance can serve; rejects with the reason when not. Called at start and every few seconds. */
+  health(): Promise<void>
+  /** Stops background work and waits for what is in flight; HTTP is drained by the host before. */
+  drain(signal: AbortSignal): Promise<void>
+}
+
+/** The export `program` of a package of kind `site` or `service`. */
+export interface Program {
+  /** Migrates and seeds the database. Runs alone per database; must be safe to run again. */
+  release?(context: ReleaseContext): Promise<void>
+  start(context: InstanceContext): Promise<RunningProgram>
+}
+
+export function defineProgram(program: Program): Program {
+  return program
+}

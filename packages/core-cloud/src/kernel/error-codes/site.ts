@@ -1,0 +1,17 @@
+import type { ErrorCodeTable } from './entry.js'
+
+/** Codes thrown by layer 4. */
+export const siteErrorCodes = {
+  'site.template.unknown': { status: 404, text: 'No such template.' },
+  'site.factory.invalid-site': { status: 400, text: 'site.json does not fit the schema; `field` names the place.' },
+  'site.factory.impossible-performance': { status: 422, text: 'The asked performance is beyond what this template can be sized for here.' },
+  'site.center.unknown-site': { status: 404, text: 'No such site.' },
+  'site.center.unknown-version': { status: 404, text: 'The site has no such version.' },
+  'site.center.conflict': { status: 409, text: 'The site is in a state that does not allow this now.' },
+  'site.center.host-unavailable': { status: 503, retryable: true, text: 'No host agent is connected.' },
+  'site.center.timeout': { status: 504, retryable: true, text: 'The wait ended before the site got there.' },
+  'site.console.bad-login': { status: 401, text: 'Name or password is wrong.' },
+  'site.console.csrf': { status: 403, text: 'The form is stale or came from another site.' },
+  'site.prove.not-met': { status: 422, text: 'The site does not do what was asked; the figures say where.' },
+  'site.open-api.invalid-key': { status: 401, text: 'The API key is missing, wrong or revoked.' },
+} as const satisfies ErrorCodeTable

@@ -1,0 +1,1 @@
+export type { Route, RouteTable, Upstream } from './route-table.js'

@@ -1,0 +1,1 @@
+export type { SearchDocument, SearchIndex, SearchQuery, SearchResult } from './search.js'
