@@ -38,6 +38,8 @@ export const paymentContract = defineContract({
   methods: {
     prepay: {
       summary: 'Opens a payment at the provider and tells where to send the buyer. Repeating it gives the same payment.',
+      // A repeat must name the same provider, amount and currency; subject, returnUrl and expiresAt of the first stay.
+      // One that was paid meanwhile answers the returnUrl as redirectUrl.
       input: Type.Object(
         {
           paymentId: id,
@@ -47,7 +49,7 @@ export const paymentContract = defineContract({
           subject: Type.String({ minLength: 1, maxLength: 128 }),
           /** Where the provider sends the buyer back. */
           returnUrl: Type.String({ maxLength: 1024 }),
-          /** Epoch milliseconds after which the provider refuses payment. */
+          /** Epoch milliseconds after which the provider refuses payment; in the future, at most 15 days ahead. */
           expiresAt: Type.Integer(),
         },
         { additionalProperties: false },
@@ -67,17 +69,29 @@ export const paymentContract = defineContract({
       summary: 'Closes a payment so that it can no longer be paid; one that was paid meanwhile comes back as paid.',
       input: Type.Object({ paymentId: id }, { additionalProperties: false }),
       output: Payment,
-      errors: ['access.payment.unknown-order', 'access.payment.provider-unavailable'],
+      errors: [
+        'access.payment.unknown-order',
+        'access.payment.provider-unavailable',
+        'access.payment.provider-refused',
+        'access.pool.timeout',
+        'access.pool.full',
+      ],
       idempotent: true,
     },
     refund: {
       summary: 'Gives money back; repeating it with the same refundId changes nothing.',
+      // `refunding` in the answer: recorded, and the gateway goes on until the provider has settled it.
       input: Type.Object(
         { paymentId: id, refundId: id, amount: minorUnits, reason: Type.String({ maxLength: 256 }) },
         { additionalProperties: false },
       ),
       output: Payment,
-      errors: ['access.payment.unknown-order', 'access.payment.invalid-state', 'access.payment.provider-refused'],
+      errors: [
+        'access.payment.unknown-order',
+        'access.payment.conflict',
+        'access.payment.invalid-state',
+        'access.payment.provider-refused',
+      ],
       idempotent: true,
     },
     list: {

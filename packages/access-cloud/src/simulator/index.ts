@@ -1,1 +1,9 @@
-export {}
+export type { AlipayGateway, GatewayReply, RegisteredApp } from './alipay-gateway.js'
+export { type AlipayNotifier, alipayNotifyDelaysSeconds } from './alipay-notifier.js'
+export { type AlipaySimulator, type AlipaySimulatorOptions, alipaySimulator } from './alipay-simulator.js'
+export type { AlipayTrades } from './alipay-trades.js'
+export type { FaultPlans } from './fault-plans.js'
+export { AlipaySimulatorConfig, FaultPlan, SimulatorConfig } from './simulator-config.js'
+export { type SimulatorHttpOptions, simulatorHttpHandler } from './simulator-http.js'
+export { simulatorMigrations } from './simulator-migrations.js'
+export { simulatorProgram } from './simulator-program.js'

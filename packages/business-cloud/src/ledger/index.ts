@@ -1,1 +1,3 @@
+export { chart, chartAccounts, createChart } from './chart.js'
 export { AccountBalance, LedgerCheck, ledgerContract } from './ledger-contract.js'
+export { LedgerService } from './ledger-service.js'

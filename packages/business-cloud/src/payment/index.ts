@@ -1,1 +1,6 @@
 export { orderPaymentContract } from './payment-contract.js'
+export { decidePayment, type KnownPayment, type OrderPaymentState, type PaymentDecision } from './payment-core.js'
+export { checkPaymentInvariants } from './payment-invariants.js'
+export { paymentMigrations } from './payment-migration.js'
+export { type OrderPaymentDeps, OrderPaymentService } from './payment-service.js'
+export { paymentParticipant } from './payment-store.js'

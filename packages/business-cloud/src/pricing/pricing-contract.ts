@@ -2,6 +2,12 @@ import type { Hook } from '@aaas/core-cloud/cloudware'
 import { defineContract } from '@aaas/core-cloud/contract'
 import { type Static, Type } from 'typebox'
 
+/**
+ * Highest list price, minor units. 100 lines of 999 units at this price, adjustments included, stay far below 2^53,
+ * so that no sum of a quote can lose a unit.
+ */
+export const maxListAmount = 10_000_000_000
+
 export const OrderLineInput = Type.Object(
   {
     sku: Type.String({ pattern: '^[A-Za-z0-9._-]{1,64}$' }),
@@ -50,7 +56,9 @@ export type Quote = Static<typeof Quote>
 
 /**
  * `transform`: receives {buyer, quote} after the built-in steps and returns it with more adjustments on lines.
- * Amounts and totals are recomputed and checked by the pricing service; unit prices, SKUs and quantities must stay.
+ * The pricing service takes the adjustments alone and computes amounts, freight and totals again; so does a handler
+ * that comes after another one and needs them. Unit prices, SKUs, quantities and the adjustments that were there must
+ * stay, and no line may fall below 0: anything else fails the call with `core.cloudware.hook-failed`.
  */
 export const quoteHook: Hook = {
   name: 'pricing.quote@1',

@@ -1,1 +1,6 @@
-export type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions } from './bus.js'
+export type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions, SubscribeOptions } from './bus.js'
+export type { BusIdentity } from './link.js'
+export { memoryBus } from './memory-bus.js'
+export { covers } from './subject.js'
+export { type BusConnectionState, type ConnectLimits, connectBus, type ConnectOptions } from './unix-client.js'
+export { type BusHub, type BusHubLimits, listenBus, type ListenOptions } from './unix-hub.js'

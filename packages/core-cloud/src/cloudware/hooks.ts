@@ -1,4 +1,5 @@
 import type { TSchema } from 'typebox'
+import { CloudError } from '../kernel/errors.js'
 import type { View } from './cloudware.js'
 
 /** An extension point of a service centre. */
@@ -50,7 +51,39 @@ export interface HookHost {
   deliver(hook: Hook, consumer: string, event: { readonly id: string; readonly data: unknown }): Promise<void>
   /** Packages that want an event now. */
   consumers(hook: string): readonly string[]
+  /**
+   * Asks the handlers in order for a value; the first that answers decides, each answer is checked against `hook.output`.
+   * @returns undefined when no package provides one: the caller takes its own default.
+   * @throws CloudError `core.cloudware.hook-failed` when a handler with failure mode `closed` failed.
+   */
+  provide<T>(hook: Hook, input: unknown): Promise<T | undefined>
   /** Views of every package that answers in time, in order. */
   views(hook: Hook, input: unknown): Promise<readonly { readonly package: string; readonly view: View }[]>
   status(): readonly CloudwareStatus[]
+}
+
+const hookNamePattern = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*@\d+$/
+
+/** Checks a hook at definition time (a programmer mistake throws a plain Error) and returns it. */
+export function defineHook(hook: Hook): Hook {
+  if (!hookNamePattern.test(hook.name)) throw new Error(`hook name '${hook.name}' must look like centre.hook@major`)
+  const needsOutput = hook.kind === 'transform' || hook.kind === 'provide'
+  if (needsOutput !== (hook.output !== undefined)) {
+    throw new Error(`${hook.name}: a ${hook.kind} hook ${needsOutput ? 'needs' : 'has no'} output schema`)
+  }
+  return hook
+}
+
+/** A hook host without packages: for programs that run alone, and for tests. */
+export const noHooks: HookHost = {
+  has: () => false,
+  validate: async () => undefined,
+  transform: async (_hook, value) => value,
+  provide: async () => undefined,
+  deliver: async (hook, consumer) => {
+    throw new CloudError('core.cloudware.hook-failed', `${consumer}: is not loaded`, { details: { hook: hook.name } })
+  },
+  consumers: () => [],
+  views: async () => [],
+  status: () => [],
 }

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 
-const packageName = Type.String({ pattern: '^(@[a-z0-9-]+/)?[a-z0-9][a-z0-9-]{0,63}$' })
+export const packageNamePattern = '^(@[a-z0-9-]+/)?[a-z0-9][a-z0-9-]{0,63}$'
+const packageName = Type.String({ pattern: packageNamePattern })
 const semver = Type.String({ pattern: '^\\d+\\.\\d+\\.\\d+(-[0-9A-Za-z.-]+)?$' })
 /** `centre.hook@major` */
 const hookName = Type.String({ pattern: '^[a-z][a-z0-9-]*\\.[a-z][a-z0-9-]*@\\d+$' })
@@ -37,18 +38,23 @@ export const Manifest = Type.Object(
     kind: Type.Union([Type.Literal('site'), Type.Literal('service'), Type.Literal('cloudware')]),
     /** Semver range of the platform this package runs on. */
     engine: Type.String({ minLength: 1, maxLength: 100 }),
-    /** Module inside the package: exports `program` (kinds site, service) or `cloudware`. */
-    entry: Type.String({ pattern: '^[A-Za-z0-9_./-]+\\.m?js$' }),
+    /** Module inside the package, no `..`: exports `program` (kinds site, service), or `cloudware` or a default. */
+    entry: Type.String({ pattern: '^(?!/)(?!(.*/)?\\.\\.(/|$))[A-Za-z0-9_./-]+\\.m?js$', maxLength: 200 }),
     /** Points this program offers to cloudware: `centre.hook@major`. */
     extensionPoints: Type.Optional(Type.Array(hookName, { maxItems: 100, uniqueItems: true })),
     hooks: Type.Optional(Type.Array(HookUse, { maxItems: 50 })),
     /** Other packages this one needs on the same site: name to semver range. */
-    requires: Type.Optional(Type.Record(packageName, Type.String({ minLength: 1, maxLength: 100 }))),
-    /** What its process may use. Cloudware runs in a process of its own. */
-    resources: Type.Optional(
-      Type.Object({ memoryMb: Type.Integer({ minimum: 32, maximum: 4096, default: 128 }) }, { additionalProperties: false }),
+    requires: Type.Optional(
+      Type.Record(packageName, Type.String({ minLength: 1, maxLength: 100 }), { maxProperties: 50 }),
     ),
-    /** JSON Schema of the configuration a site may give it. */
+    /**
+     * What its process may use. Cloudware runs in a process of its own; `memoryMb` is the resident size in MiB at which
+     * that process is killed. An empty Node process takes about 45 to 65 of them, hence the minimum.
+     */
+    resources: Type.Optional(
+      Type.Object({ memoryMb: Type.Integer({ minimum: 96, maximum: 4096, default: 128 }) }, { additionalProperties: false }),
+    ),
+    /** JSON Schema (an object schema) of the configuration a site may give it; defaults of its top level are filled in. */
     config: Type.Optional(Type.Unknown()),
     /** Data level: goes up with each migration the package brings. */
     dataLevel: Type.Optional(Type.Integer({ minimum: 0 })),

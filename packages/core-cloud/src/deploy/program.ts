@@ -30,6 +30,8 @@ export interface InstanceContext extends Omit<ReleaseContext, 'signal'> {
   readonly hooks: HookHost
   /** Base URL under which a third party reaches this program through the edge, no trailing slash. */
   readonly publicUrl: string
+  /** Prefix under which the bus lets this program serve contracts; opaque to it. */
+  readonly busPrefix: string
 }
 
 export interface RunningProgram extends AsyncDisposable {

@@ -29,8 +29,8 @@ export interface ErrorBody {
 export class CloudError extends Error {
   override readonly name = 'CloudError'
   readonly retryable: boolean
-  readonly field?: string
-  readonly details?: ErrorDetails
+  declare readonly field?: string
+  declare readonly details?: ErrorDetails
 
   constructor(
     readonly code: ErrorCode,

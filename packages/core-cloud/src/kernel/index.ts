@@ -1,4 +1,6 @@
 export { type Clock, sleep } from './clock.js'
+export { type Cloud, type CloudOptions, createCloud, type ProvideOptions, type UseOptions } from './cloud.js'
+export { type ConfigSources, loadConfig } from './config.js'
 export { type Actor, type CallContext, type CallOptions, inherit } from './context.js'
 export type { ErrorCodeEntry } from './error-codes/entry.js'
 export { type ErrorCode, errorCodeEntry, errorCodes } from './error-codes.js'

@@ -1,1 +1,5 @@
-export {}
+export { createMeter, type Meter, type MeterOptions, type Traffic } from './meter.js'
+export { type ProcessUsage, processUsageReader } from './process-usage.js'
+export { Reading } from './reading.js'
+export { openReadingSpool, type ReadingSpool } from './reading-spool.js'
+export { type Counters, type EpochUsage, UsageAccumulator } from './usage-accumulator.js'

@@ -46,6 +46,8 @@ export async function migrate(database: Database, sets: readonly MigrationSet[])
 }
 
 async function applySet(tx: Queryable, set: MigrationSet): Promise<string[]> {
+  // A step over a big table, and the wait for another process that runs one, take longer than a statement of a request.
+  await tx.query({ text: `set local statement_timeout = '10min'` })
   await tx.query({ text: `select pg_advisory_xact_lock(4158, 1)` })
   await tx.query({ text: journal })
   const rows = await tx.query<{ level: number }>({

@@ -39,12 +39,26 @@ export function pgDatabase(options: PgDatabaseOptions): Database {
   }
 }
 
-const int8Oid = 20
-const numericOid = 1700
+/** bigint, numeric and arrays of them; the driver would give text. */
+const numberParsers: Readonly<Record<number, (text: string) => unknown>> = {
+  20: safeInteger,
+  // `sum` of bigints is numeric: a whole one must not lose its last digits silently. `infinity` does not occur.
+  1700: text => (text.includes('.') || text === 'NaN' ? Number(text) : safeInteger(text)),
+  1016: text => numberArray(text, safeInteger),
+  1231: text => numberArray(text, Number),
+}
 
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (format !== 'binary' && (oid === int8Oid || oid === numericOid)) return oid === int8Oid ? safeInteger : Number
-  return pg.types.getTypeParser(oid, (format ?? 'text') as 'text') as (value: string) => unknown
+  const own = format === 'binary' ? undefined : numberParsers[oid]
+  return own ?? (pg.types.getTypeParser(oid, (format ?? 'text') as 'text') as (value: string) => unknown)
+}
+
+/** The driver's parser of text arrays, which nests and knows NULL; its typings leave array types out. */
+const textArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (text: string) => unknown
+
+function numberArray(text: string, parse: (item: string) => number): unknown {
+  const convert = (item: unknown): unknown => (Array.isArray(item) ? item.map(convert) : typeof item === 'string' ? parse(item) : item)
+  return convert(textArray(text))
 }
 
 function safeInteger(text: string): number {
@@ -76,36 +90,48 @@ async function transact<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): 
       throw translated(error)
     })
     let broken: Error | undefined
+    let open = true
+    // The pool does not listen while a connection is taken: without this, a server that ends it between two
+    // statements would end the process. The next statement fails by itself.
+    const onError = (error: Error): void => {
+      broken = error
+    }
+    client.on('error', onError)
     try {
       await client.query('begin')
-      const result = await work({ query: statement => run(client, statement) })
+      const result = await work({
+        query: statement => (open ? run(client, statement) : Promise.reject(new Error('the transaction has ended'))),
+      })
       // A failed statement that the work swallowed makes `commit` answer ROLLBACK; that must not look like success.
       const commit = await client.query('commit')
       if (commit.command !== 'COMMIT') throw new Error('the transaction was rolled back by the database')
       return result
     } catch (error) {
+      open = false
       await client.query('rollback').catch((failure: unknown) => {
-        broken = failure instanceof Error ? failure : new Error(String(failure))
+        broken ??= failure instanceof Error ? failure : new Error(String(failure))
       })
       const code = sqlState(error)
       if (code !== undefined && retried.has(code) && attempt < 4) continue
       throw translated(error)
     } finally {
+      open = false
+      client.off('error', onError)
       client.release(broken)
     }
   }
 }
 
-/** SQLSTATE of a database error, five characters. */
+/** SQLSTATE of a database error, five characters. Codes of the system such as `EPIPE` are none. */
 export function sqlState(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  return typeof code === 'string' && /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ? code : undefined
 }
 
 /** Connection failures, admin shutdown and start-up of the server; the statement may or may not have run. */
 function isUnavailable(error: unknown): boolean {
   const state = sqlState(error)
-  if (state !== undefined && /^[A-Z0-9]{5}$/.test(state) && !state.startsWith('E')) {
+  if (state !== undefined) {
     return state.startsWith('08') || state.startsWith('57P') || state === '53300'
   }
   if (!(error instanceof Error)) return false

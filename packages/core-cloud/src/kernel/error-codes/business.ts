@@ -11,6 +11,7 @@ export const businessErrorCodes = {
   'business.inventory.sold-out': { status: 409, text: 'Not enough stock for a line; `details.sku` names it.' },
   'business.inventory.unknown-reservation': { status: 404, text: 'No such reservation.' },
   'business.inventory.invalid-state': { status: 409, text: 'The reservation is in a state that does not allow this.' },
+  'business.inventory.conflict': { status: 409, text: 'The movement id was used before with another content.' },
   'business.cart.unknown': { status: 404, text: 'No such cart.' },
   'business.cart.empty': { status: 409, text: 'The cart has no lines.' },
   'business.cart.limit': { status: 409, text: 'The cart or a line is over its limit.' },

@@ -13,5 +13,6 @@ export const siteErrorCodes = {
   'site.console.bad-login': { status: 401, text: 'Name or password is wrong.' },
   'site.console.csrf': { status: 403, text: 'The form is stale or came from another site.' },
   'site.prove.not-met': { status: 422, text: 'The site does not do what was asked; the figures say where.' },
+  'site.shop.forged-form': { status: 403, text: 'The form is stale or was not sent by a page of the shop.' },
   'site.open-api.invalid-key': { status: 401, text: 'The API key is missing, wrong or revoked.' },
 } as const satisfies ErrorCodeTable

@@ -1,0 +1,15 @@
+import { leasePoolSuite, memoryLeasePool, memoryRatePool, ratePoolSuite } from '@aaas/access-cloud/pool'
+import { ManualClock } from '@aaas/testing'
+import { test } from 'tap'
+
+const run = (name: string, fn: () => Promise<void>): unknown => test(name, fn)
+
+ratePoolSuite(run, async setting => {
+  const clock = new ManualClock()
+  return { pool: memoryRatePool({ ...setting, clock }), now: () => clock.now(), passTime: ms => clock.pass(ms) }
+})
+
+leasePoolSuite(run, async setting => {
+  const clock = new ManualClock()
+  return { pool: memoryLeasePool({ ...setting, clock }), now: () => clock.now(), passTime: ms => clock.pass(ms) }
+})

@@ -1,0 +1,180 @@
+import { stockError } from '@aaas/business-cloud/inventory'
+import { chart } from '@aaas/business-cloud/ledger'
+import { type CallContext, CloudError, inherit } from '@aaas/core-cloud/kernel'
+import { sqlState } from '@aaas/support-cloud/rdbms'
+import { bodyHash, ledgerError, type LedgerTransfer } from '@aaas/support-cloud/transaction'
+import type { Static } from 'typebox'
+import type { PriceBuyer, Quote } from '../pricing/pricing-contract.js'
+import { type Order, type OrderEvent, type orderContract, placeHook } from './order-contract.js'
+import { orderNumbers, paymentIdOf } from './order-number.js'
+import { readOrder } from './order-reader.js'
+import type { OrderDeps, OrderSku } from './order-deps.js'
+import { retryDeadlock } from './order-transitions.js'
+
+type PlaceInput = Static<(typeof orderContract)['methods']['place']['input']>
+type Placed = { readonly order: Order; readonly accessToken: string }
+
+/** What was asked, by whom; the same for every repeat. */
+interface Request {
+  readonly input: PlaceInput
+  readonly key: string
+  readonly hash: string
+}
+
+interface Draft {
+  readonly quote: Quote
+  readonly buyer: PriceBuyer
+  readonly skus: ReadonlyMap<string, OrderSku>
+}
+
+const defaults = { unpaidMs: 30 * 60_000, platformFeeBasisPoints: 60, timeZone: 'Asia/Shanghai', supplier: 'merchant' }
+
+/** Checkout: prices the lines and lets rules veto in the instance, then writes everything by one call. */
+export class Checkout {
+  readonly #config: typeof defaults
+  readonly #number: (atMs: number) => string
+
+  constructor(readonly deps: OrderDeps) {
+    this.#config = { ...defaults, ...deps.config }
+    this.#number = orderNumbers(deps.ids, this.#config.timeZone)
+  }
+
+  async place(input: PlaceInput, context: CallContext): Promise<Placed> {
+    const request = requestOf(input, context)
+    let draft: Draft
+    try {
+      draft = await this.#draft(input, context)
+    } catch (error) {
+      // Prices and rules may have changed since the first try: its answer stands.
+      const earlier = await this.#earlier(request)
+      if (earlier !== undefined) return earlier
+      throw error
+    }
+    const { order, accessToken, statement } = this.#write(request, draft)
+    const replayed = await this.#run(statement, request)
+    if (replayed !== undefined) return replayed
+    this.deps.wake?.()
+    return { order, accessToken }
+  }
+
+  async #draft(input: PlaceInput, context: CallContext): Promise<Draft> {
+    const groups = input.partyId === undefined ? [] : ((await this.deps.groupsOf?.(input.partyId)) ?? [])
+    const buyer: PriceBuyer = { groups: [...groups], ...(input.partyId === undefined ? {} : { partyId: input.partyId }) }
+    const [quote, skus] = await Promise.all([
+      this.deps.pricing.quote({ lines: input.lines, buyer }, inherit(context)),
+      this.deps.skus.loadSkus(input.lines.map(line => line.sku)),
+    ])
+    for (const [index, line] of input.lines.entries()) {
+      if (skus.has(line.sku)) continue
+      throw new CloudError('business.catalogue.unknown-product', `no SKU ${line.sku}`, { field: `lines/${index}/sku`, details: { sku: line.sku } })
+    }
+    if (this.deps.hooks.has(placeHook.name)) {
+      const lines = quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount }))
+      await this.deps.hooks.validate(placeHook, { buyer, lines, total: quote.total, language: input.language })
+    }
+    if (input.expectedTotal !== undefined && input.expectedTotal !== quote.total) {
+      throw new CloudError('business.order.price-changed', 'the price changed', {
+        field: 'expectedTotal',
+        details: { total: quote.total, currency: quote.currency },
+      })
+    }
+    return { quote, buyer, skus }
+  }
+
+  /** @returns an answer for a repeat, or undefined when the order was placed now. */
+  async #run(statement: () => string, request: Request): Promise<Placed | undefined> {
+    const call = async (): Promise<Placed | undefined> => {
+      const [row] = await this.deps.database.query<{ placed: { number: string; replayed: boolean } }>({
+        name: 'order_place',
+        text: 'select order_place($1) as placed',
+        values: [statement()],
+      })
+      return row?.placed.replayed === true ? this.#earlier(request) : undefined
+    }
+    try {
+      return await retryDeadlock(call)
+    } catch (error) {
+      if (sqlState(error) === 'OR001') throw conflict(error)
+      throw stockError(ledgerError(error))
+    }
+  }
+
+  async #earlier(request: Request): Promise<Placed | undefined> {
+    const stored = await readOrder(this.deps.database, 'idempotency_key', request.key)
+    if (stored === undefined) return undefined
+    if (stored.bodyHash !== request.hash) throw conflict()
+    return { order: stored.order, accessToken: stored.accessToken }
+  }
+
+  /** The order as it will be answered, and the argument of `order_place`. */
+  #write(request: Request, draft: Draft): Placed & { readonly statement: () => string } {
+    const { input } = request
+    const { quote, buyer } = draft
+    const at = this.deps.clock.now()
+    const number = this.#number(at)
+    const accessToken = this.deps.ids.token(20)
+    const { supplier } = this.#config
+    const lines = quote.lines.map(line => ({ ...line, ...skuOf(draft, line.sku) }))
+    const { suppliers, transfers } = this.#money(quote, number)
+    const { currency, subtotal, freight, total } = quote
+    const expires = at + this.#config.unpaidMs
+    const order: Order = {
+      number,
+      state: 'unpaid',
+      ...{ currency, subtotal, freight, total, lines, address: input.address },
+      supplierOrders: [{ supplier, state: 'unpaid', amount: total }],
+      paymentId: paymentIdOf(number),
+      placedAt: at,
+      expiresAt: expires,
+    }
+    const event: OrderEvent = {
+      ...{ number, state: 'unpaid', total, currency, buyer, at },
+      lines: quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount })),
+    }
+    const text = JSON.stringify({
+      ...{ number, key: request.key, hash: request.hash, token: accessToken, party: input.partyId, groups: buyer.groups },
+      ...{ language: input.language, address: input.address, currency, subtotal, freight, total, at, expires },
+      units: quote.lines.reduce((sum, line) => sum + line.quantity, 0),
+      lines: lines.map((line, index) => ({ ...line, position: index + 1, supplier })),
+      ...{ suppliers, transfers, event, eventId: this.deps.ids.uuid() },
+    })
+    return { order, accessToken, statement: () => text }
+  }
+
+  #money(quote: Quote, number: string): { suppliers: readonly object[]; transfers: readonly LedgerTransfer[] } {
+    const { currency, total } = quote
+    const fee = Math.floor((total * this.#config.platformFeeBasisPoints) / 10_000)
+    const sale = total > 0 ? this.deps.ids.uuid() : undefined
+    const feeId = fee > 0 ? this.deps.ids.uuid() : undefined
+    const pending = { kind: 'pending', currency, ref: number } as const
+    const transfers: LedgerTransfer[] = []
+    if (sale !== undefined) {
+      transfers.push({ ...pending, id: sale, debit: chart.clearing, credit: chart.revenue, amount: total, code: 'sale' })
+    }
+    if (feeId !== undefined) {
+      transfers.push({ ...pending, id: feeId, debit: chart.revenue, credit: chart.fees, amount: fee, code: 'fee' })
+    }
+    return { suppliers: [{ supplier: this.#config.supplier, amount: total, fee, sale, fee_id: feeId }], transfers }
+  }
+}
+
+function skuOf(draft: Draft, sku: string): OrderSku {
+  const found = draft.skus.get(sku)
+  if (found === undefined) throw new CloudError('business.catalogue.unknown-product', `no SKU ${sku}`, { details: { sku } })
+  return { name: found.name, image: found.image, slug: found.slug }
+}
+
+function requestOf(input: PlaceInput, context: CallContext): Request {
+  const key = context.idempotencyKey
+  if (key === undefined || key.length === 0 || key.length > 200) {
+    throw new CloudError('core.contract.invalid-input', 'placing an order needs an idempotency key of 1 to 200 characters', {
+      field: 'idempotencyKey',
+    })
+  }
+  // Keys of different callers never meet.
+  return { input, key: `${context.actor?.id ?? 'guest'}:${key}`, hash: bodyHash(input) }
+}
+
+function conflict(cause?: unknown): CloudError {
+  return new CloudError('business.order.conflict', 'the idempotency key was used with another order', { cause })
+}

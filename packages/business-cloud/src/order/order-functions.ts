@@ -1,0 +1,110 @@
+/**
+ * One checkout and one transition, each one call in one transaction. Locks are taken in one order everywhere:
+ * order, stock in order of SKU, ledger accounts. Stock before ledger: a queue at a popular SKU holds no account.
+ *
+ * `order_place` answers `{number, replayed}`; a key used with another body raises OR001. What stock and ledger refuse
+ * they raise themselves, and nothing is left behind.
+ * `order_transition` answers `{applied, state, from?, reason?}` and raises nothing but what cannot be: its caller may want to
+ * go on in the same transaction. `reason` is unknown, state, amount or expired.
+ */
+export const orderFunctionsSql = `
+create function order_place(o jsonb) returns jsonb language plpgsql as $fn$
+declare
+  made text;
+  hash text;
+begin
+  insert into trade_order (number, state, idempotency_key, body_hash, access_token, party_id, buyer_groups, language,
+    address, currency, subtotal, freight, total, units, placed_at_ms, expires_at_ms)
+  select n.number, 'unpaid', n.key, n.hash, n.token, n.party, n.groups, n.language, n.address, n.currency, n.subtotal,
+    n.freight, n.total, n.units, n.at, n.expires
+  from jsonb_to_record(o) as n(number text, key text, hash text, token text, party text, groups jsonb, language text,
+    address jsonb, currency text, subtotal bigint, freight bigint, total bigint, units bigint, at bigint, expires bigint)
+  on conflict (idempotency_key) do nothing
+  returning number into made;
+  if made is null then
+    select number, body_hash into made, hash from trade_order where idempotency_key = o->>'key';
+    if hash = o->>'hash' then return jsonb_build_object('number', made, 'replayed', true); end if;
+    raise exception 'the idempotency key was used with another order' using errcode = 'OR001';
+  end if;
+  with lines as (
+    insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount, adjustments, amount)
+    select made, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments, l.amount
+    from jsonb_to_recordset(o->'lines') as l(position int, supplier text, sku text, slug text, name jsonb, image text,
+      quantity bigint, "unitAmount" bigint, adjustments jsonb, amount bigint)
+  ), suppliers as (
+    insert into supplier_order (order_number, supplier, state, currency, amount, fee, sale_transfer, fee_transfer)
+    select made, s.supplier, 'unpaid', o->>'currency', s.amount, s.fee, s.sale, s.fee_id
+    from jsonb_to_recordset(o->'suppliers') as s(supplier text, amount bigint, fee bigint, sale uuid, fee_id uuid)
+  )
+  insert into aaas_outbox (event_id, topic, key, payload)
+  values ((o->>'eventId')::uuid, 'order.placed', made, o->'event');
+  perform stock_reserve(made, o->'lines', null);
+  if jsonb_array_length(o->'transfers') > 0 then perform ledger_apply(o->'transfers'); end if;
+  return jsonb_build_object('number', made, 'replayed', false);
+end $fn$;
+
+-- An id that is the same for every repeat, from the transfer it belongs to and what is done to it.
+create function order_transfer_id(p_purpose text, p_transfer uuid) returns uuid language sql immutable as $fn$
+  select md5(p_purpose || ':' || p_transfer)::uuid
+$fn$;
+
+create function order_book(p_number text, p_effect text, p_accounts jsonb) returns void language plpgsql as $fn$
+declare
+  transfers jsonb;
+begin
+  if p_effect in ('post', 'void') then
+    select jsonb_agg(jsonb_build_object('kind', p_effect, 'id', order_transfer_id(p_effect, t.pending), 'pending', t.pending,
+      'ref', p_number) order by t.pending) into transfers
+    from supplier_order s, lateral (values (s.sale_transfer), (s.fee_transfer)) t(pending)
+    where s.order_number = p_number and t.pending is not null;
+  else
+    select jsonb_agg(jsonb_build_object('kind', 'posted', 'id', order_transfer_id('refund', t.source), 'debit', p_accounts->>t.debit,
+      'credit', p_accounts->>t.credit, 'amount', t.amount, 'currency', s.currency, 'code', t.code, 'ref', p_number) order by t.source)
+      into transfers
+    from supplier_order s, lateral (values (s.sale_transfer, 'revenue', 'refundsDue', s.amount, 'refund'),
+      (s.fee_transfer, 'fees', 'revenue', s.fee, 'fee-refund')) t(source, debit, credit, amount, code)
+    where s.order_number = p_number and t.source is not null;
+  end if;
+  if transfers is not null then perform ledger_apply(transfers); end if;
+end $fn$;
+
+create function order_transition(p jsonb) returns jsonb language plpgsql as $fn$
+declare
+  o trade_order%rowtype;
+  edge jsonb;
+  v_at bigint := (p->>'at')::bigint;
+begin
+  select * into o from trade_order where number = p->>'number' for no key update;
+  if not found then return jsonb_build_object('applied', false, 'reason', 'unknown'); end if;
+  select e into edge from jsonb_array_elements(p->'edges') e where e->>'from' = o.state;
+  if edge is null then return jsonb_build_object('applied', false, 'reason', 'state', 'state', o.state); end if;
+  if edge->>'guard' = 'amount' and (p->>'amount')::bigint is distinct from o.total then
+    return jsonb_build_object('applied', false, 'reason', 'amount', 'state', o.state);
+  elsif edge->>'guard' = 'expired' and o.expires_at_ms > v_at then
+    return jsonb_build_object('applied', false, 'reason', 'expired', 'state', o.state);
+  end if;
+  update trade_order set state = edge->>'to',
+    paid_at_ms = case when edge->>'to' = 'paid' then coalesce((p->>'paidAt')::bigint, v_at) else paid_at_ms end,
+    shipment = coalesce(p->'shipment', shipment)
+  where number = o.number;
+  update supplier_order set state = edge->>'to' where order_number = o.number;
+  insert into order_history (order_number, position, transition, from_state, to_state, at_ms, actor, note)
+  select o.number, count(*) + 1, p->>'transition', o.state, edge->>'to', v_at, p->>'actor', p->>'note'
+  from order_history where order_number = o.number;
+  insert into aaas_outbox (event_id, topic, key, payload)
+  select (p->>'eventId')::uuid, 'order.' || (edge->>'event'), o.number, jsonb_build_object('number', o.number,
+    'state', edge->>'to', 'total', o.total, 'currency', o.currency, 'at', v_at,
+    'buyer', jsonb_strip_nulls(jsonb_build_object('partyId', o.party_id, 'groups', o.buyer_groups)),
+    'lines', jsonb_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity, 'amount', l.amount) order by l.position))
+  from order_line l where l.order_number = o.number;
+  case edge->>'stock'
+    when 'confirm' then perform stock_confirm(o.number);
+    when 'release' then perform stock_release(o.number, 'released');
+    when 'expire' then perform stock_release(o.number, 'expired');
+    when 'ship' then perform stock_ship(o.number);
+    else null;
+  end case;
+  if edge->>'ledger' <> 'none' then perform order_book(o.number, edge->>'ledger', p->'accounts'); end if;
+  return jsonb_build_object('applied', true, 'from', o.state, 'state', edge->>'to');
+end $fn$;
+`

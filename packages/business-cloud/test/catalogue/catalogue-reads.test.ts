@@ -1,0 +1,178 @@
+import { Compile } from 'typebox/compile'
+import { test } from 'tap'
+import { catalogueContract } from '../../src/catalogue/index.js'
+import { openCatalogue, smallShop } from './catalogue-fixture.js'
+
+test('an imported shop is listed, shown and found', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue } = shop
+  t.same(await catalogue.importCsv({ csv: smallShop }), { products: 3, skus: 4 })
+
+  const { categories } = await catalogue.listCategories()
+  t.same(
+    categories.map(({ slug, products }) => [slug, products]),
+    [
+      ['home', 2],
+      ['phones', 1],
+    ],
+  )
+
+  const page = await catalogue.listProducts({})
+  t.ok(Compile(catalogueContract.methods.listProducts.output).Check(page))
+  t.equal(page.total, 3)
+  t.same(
+    page.products.map(product => [product.slug, product.amount, product.available]),
+    [
+      ['kettle', 12990, 10],
+      ['phone-case', 4950, 100],
+      ['green-tea', 1, 5],
+    ],
+  )
+  const slugs = async (input: Parameters<typeof catalogue.listProducts>[0]): Promise<string[]> =>
+    (await catalogue.listProducts(input)).products.map(product => product.slug)
+  t.same(await slugs({ sort: 'newest' }), ['green-tea', 'phone-case', 'kettle'])
+  t.same(await slugs({ sort: 'price-ascending' }), ['green-tea', 'phone-case', 'kettle'])
+  t.same(await slugs({ sort: 'price-descending' }), ['kettle', 'phone-case', 'green-tea'])
+  t.same(await slugs({ category: 'home' }), ['kettle', 'green-tea'])
+  t.same(await slugs({ limit: 1, offset: 1 }), ['phone-case'])
+  t.same(await catalogue.listProducts({ offset: 10 }), { total: 3, products: [] })
+  t.same(await catalogue.listProducts({ category: 'none' }), { total: 0, products: [] })
+
+  const product = await catalogue.getProduct({ slug: 'kettle' })
+  t.ok(Compile(catalogueContract.methods.getProduct.output).Check(product))
+  t.equal(product.description['zh-CN'], '一升半，保温"很久"')
+  t.same(product.attributes, { material: { 'zh-CN': '不锈钢', en: 'steel' } })
+  t.same(product.skus, [
+    { sku: 'KET-R', options: { color: { 'zh-CN': '红色', en: 'red' } }, amount: 12990, available: 10 },
+    { sku: 'KET-B', options: { color: { 'zh-CN': '蓝色', en: 'blue' } }, amount: 13900, available: 0 },
+  ])
+  t.equal(product.currency, 'CNY')
+  await t.rejects(catalogue.getProduct({ slug: 'nothing' }), { code: 'business.catalogue.unknown-product', field: 'slug' })
+})
+
+test('search finds products in both languages, with brands and filters', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue } = shop
+  await catalogue.importCsv({ csv: smallShop })
+  const find = async (text: string, more = {}): Promise<string[]> =>
+    (await catalogue.search({ text, ...more })).products.map(product => product.slug)
+  for (const [text, expected] of [
+    ['水壶', ['kettle']],
+    ['华为', ['phone-case']],
+    ['华为 壳', ['phone-case']],
+    ['kettles', ['kettle']],
+    ['红色', ['kettle']],
+    ['silicone', ['phone-case']],
+    ['家居', ['kettle', 'green-tea']],
+    ['CASE-1', ['phone-case']],
+    ['ket', ['kettle']],
+    ['沙发', []],
+  ] as const) {
+    t.same(await find(text), expected, text)
+  }
+  t.same(await find('', { sort: 'price-ascending' }), ['green-tea', 'phone-case', 'kettle'])
+  t.same(await find('', { sort: 'newest', category: 'home' }), ['green-tea', 'kettle'])
+  t.same(await find('', { brand: '华为' }), ['phone-case'])
+  const all = await catalogue.search({ text: '' })
+  t.ok(Compile(catalogueContract.methods.search.output).Check(all))
+  t.equal(all.total, 3)
+  t.ok(all.brands.some(({ brand, count }) => brand === 'Aqua' && count === 1))
+  await t.rejects(catalogue.search({ text: 'x'.repeat(201) }), { code: 'support.search.invalid-query', field: 'text' })
+})
+
+test('stock is at most two seconds old, and costs one statement', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue, db, clock, statements } = shop
+  await catalogue.importCsv({ csv: smallShop })
+  const available = async (): Promise<number[]> => [
+    (await catalogue.getProduct({ slug: 'kettle' })).available,
+    (await catalogue.listProducts({})).products[0]?.available ?? -1,
+    (await catalogue.search({ text: '水壶' })).products[0]?.available ?? -1,
+  ]
+  t.same(await available(), [10, 10, 10])
+  await db.query({ text: `update stock_level set reserved = 4 where sku = 'KET-R'` })
+  statements.length = 0
+  t.same(await available(), [10, 10, 10])
+  t.equal(statements.length, 0)
+  await clock.pass(2_001)
+  t.same(await available(), [6, 6, 6])
+  t.same(
+    statements.map(statement => statement.name),
+    ['catalogue-version', 'catalogue-available', 'catalogue-available', 'catalogue-available'],
+  )
+})
+
+test('a first read is one round trip, and callers share it', async t => {
+  await using shop = await openCatalogue()
+  const { statements } = shop
+  await shop.catalogue.importCsv({ csv: smallShop })
+  const cold = shop.another()
+  await cold.listCategories()
+  statements.length = 0
+  await cold.getProduct({ slug: 'kettle' })
+  t.same(
+    statements.map(statement => statement.name),
+    ['catalogue-product'],
+  )
+  statements.length = 0
+  await Promise.all(Array.from({ length: 20 }, () => cold.getProduct({ slug: 'phone-case' })))
+  t.equal(statements.length, 1)
+})
+
+test('a change shows in every instance within a second, or at once when it is told', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue, clock } = shop
+  await catalogue.importCsv({ csv: smallShop })
+  const told = shop.another()
+  const untold = shop.another()
+  const price = async (service: typeof told): Promise<number[]> => [
+    (await service.getProduct({ slug: 'phone-case' })).amount,
+    (await service.listProducts({})).products[1]?.amount ?? -1,
+    (await service.loadSkus(['CASE-1'])).get('CASE-1')?.amount ?? -1,
+  ]
+  t.same(await Promise.all([price(told), price(untold)]), [
+    [4950, 4950, 4950],
+    [4950, 4950, 4950],
+  ])
+  await catalogue.importCsv({ csv: smallShop.replace('49.5', '59') })
+  await told.refresh()
+  t.same(await price(told), [5900, 5900, 5900])
+  t.same(await price(untold), [4950, 4950, 4950])
+  await clock.pass(1_001)
+  t.same(await price(untold), [5900, 5900, 5900])
+})
+
+test('SKUs come from memory', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue, statements, db } = shop
+  await catalogue.importCsv({ csv: smallShop })
+  await db.query({ text: `delete from price where sku = 'TEA.1'` })
+  const first = await catalogue.loadSkus(['KET-R', 'CASE-1', 'TEA.1', 'NONE', 'KET-R'])
+  t.equal(first.size, 3)
+  t.match(first.get('KET-R'), { slug: 'kettle', name: { en: 'Insulated kettle' }, amount: 12990, currency: 'CNY', category: 'home' })
+  t.equal(first.get('TEA.1')?.amount, undefined)
+  statements.length = 0
+  t.same([...(await catalogue.loadSkus(['KET-R', 'CASE-1'])).keys()].sort(), ['CASE-1', 'KET-R'])
+  t.equal(statements.length, 0)
+})
+
+test('the index follows the database: built when empty, when older, and on demand', async t => {
+  await using shop = await openCatalogue()
+  const { catalogue, search, clock } = shop
+  await catalogue.importCsv({ csv: smallShop })
+  t.equal(await catalogue.ensureIndexed(), false)
+  await search.delete(['kettle'])
+  t.equal((await search.search({ text: '水壶' })).total, 0)
+  t.equal(await catalogue.ensureIndexed(), false)
+  await catalogue.reindex()
+  t.equal((await search.search({ text: '水壶' })).total, 1)
+  t.equal(await catalogue.ensureIndexed(), false)
+
+  // Another instance imports, with an index file of its own: this one sees the version and follows.
+  const changed = smallShop.replace('保温水壶', '电热水壶')
+  await shop.another({ search: { ...search, stamp: async () => 'other', rebuild: async () => true, count: async () => 0 } }).importCsv({ csv: changed })
+  await clock.pass(1_001)
+  await catalogue.listCategories()
+  t.equal(await catalogue.ensureIndexed().then(() => search.stamp()), await search.stamp())
+  t.equal((await search.search({ text: '电热' })).total, 1)
+})

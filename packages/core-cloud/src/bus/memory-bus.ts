@@ -1,0 +1,52 @@
+import type { Clock } from '../kernel/clock.js'
+import { type Logger, silentLogger } from '../kernel/logger.js'
+import type { Bus } from './bus.js'
+import type { HeaderBlock } from './headers.js'
+import type { BusIdentity, HubLink } from './link.js'
+import { PeerBus } from './peer-bus.js'
+import { Router } from './router.js'
+
+/** Calls and commands of one bus without an answer. */
+export const defaultMaxPending = 16_384
+/** Milliseconds that publish, subscribe and drain wait for the hub. */
+export const defaultCommandWaitMs = 10_000
+
+/** The bus of a program that is one process: same promises as the others, nothing leaves the process, no identities. */
+export function memoryBus({ clock, logger = silentLogger }: { readonly clock: Clock; readonly logger?: Logger }): Bus {
+  const router = new Router({ clock })
+  return localBus({ router, identity: undefined, clock, logger, onDispose: () => router.close() })
+}
+
+/** A bus of the hub's own process. */
+export function localBus(options: {
+  readonly router: Router
+  readonly identity: BusIdentity | undefined
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly onDispose: () => void
+}): Bus {
+  const { clock, logger } = options
+  const bus = new PeerBus({
+    clock,
+    logger,
+    maxPending: defaultMaxPending,
+    commandWaitMs: defaultCommandWaitMs,
+    onDispose: async () => {
+      port.detach()
+      options.onDispose()
+    },
+  })
+  const port = options.router.attach(options.identity, bus)
+  void bus.connected(copying(port))
+  return bus
+}
+
+/** The sender may write to its bytes again as soon as its call returns; over a socket they would be copied too. */
+function copying(port: HubLink): HubLink {
+  return {
+    ...port,
+    publish: (id, subject, headers: HeaderBlock, payload) => port.publish(id, subject, headers, Buffer.from(payload)),
+    request: (id, deadline, subject, headers, payload) => port.request(id, deadline, subject, headers, Buffer.from(payload)),
+    reply: (delivery, headers, payload) => port.reply(delivery, headers, Buffer.from(payload)),
+  }
+}

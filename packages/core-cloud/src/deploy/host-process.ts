@@ -1,0 +1,228 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { listenBus } from '@aaas/core-cloud/bus'
+import { unpackPackage, verifyPackage } from '@aaas/core-cloud/cloudware'
+import { createMeter, type Meter, openReadingSpool, processUsageReader } from '@aaas/core-cloud/metering'
+import { createMetricsStore, fileLogStore, type LogStore } from '@aaas/core-cloud/monitor'
+import type { Clock } from '../kernel/clock.js'
+import { CloudError } from '../kernel/errors.js'
+import type { Ids } from '../kernel/ids.js'
+import { Lifecycle } from '../kernel/lifecycle.js'
+import type { Logger } from '../kernel/logger.js'
+import type { RouteTable } from '../load-balancer/route-table.js'
+import { type Admissions, createAdmissions } from './admissions.js'
+import { type ControlLink, dialControl } from './control-link.js'
+import type { DesiredState } from './desired-state.js'
+import { startEdgeSampler, trafficOf, type TrafficSource } from './edge-sampler.js'
+import { HostAgent } from './host-agent.js'
+import { hostAgentHandlers } from './host-agent-service.js'
+import { openHostMemory } from './host-memory.js'
+import { runReleaseStep, startInstance } from './instance-process.js'
+import { createPackageCache } from './package-cache.js'
+import { installedPlatformPackages, linkPlatformPackages } from './package-links.js'
+import { instanceSocketPath, type SiteRunnerPorts } from './site-runner.js'
+
+/** The load balancer as the host uses it. */
+export interface HostEdge extends TrafficSource, AsyncDisposable {
+  readonly port: number
+  setRoutes(table: RouteTable): void
+  /** Resolves when no request runs at the upstream; at once for one it does not know. */
+  drained(upstreamId: string, signal?: AbortSignal): Promise<void>
+}
+
+export interface HostOptions {
+  /** Data folder of the platform; the host's own is `host` in it. */
+  readonly home: string
+  /** Lower-case letters, digits, dashes; at most 40 characters. */
+  readonly hostId: string
+  /** Unix socket of control's hub; it may appear later, and go away. */
+  readonly controlSocket: string
+  readonly controlToken: string
+  readonly edgePort: number
+  /** Folder of the host's sockets; default that of `controlSocket`. */
+  readonly runDir?: string
+  /** Under which third parties reach the edge; default `http://127.0.0.1:<port of the edge>`. No trailing slash. */
+  readonly publicBaseUrl?: string
+  /** Environment of child processes. */
+  readonly environment: NodeJS.ProcessEnv
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly logger: Logger
+  readonly createEdge: (options: { port: number; clock: Clock; ids: Ids; logger: Logger }) => Promise<HostEdge>
+  /** Milliseconds a release step may take; default 300_000. */
+  readonly releaseDeadlineMs?: number
+  /** Milliseconds the stop of all instances may take; default 8_000. */
+  readonly stopDeadlineMs?: number
+}
+
+/** A running host. Disposing it ends every instance, closes the edge and removes the sockets. */
+export interface HostHandle extends AsyncDisposable {
+  readonly edgePort: number
+  readonly agent: Pick<HostAgent, 'observe' | 'instances' | 'pull'>
+}
+
+const defaultMemoryMb = 512
+
+/**
+ * Starts the host of one machine: hub, edge, logs, meter and agent. Resolves when the edge listens and the sites of the
+ * last good copy are being started; control need not be there.
+ * @throws CloudError `core.deploy.port-in-use`, `core.deploy.already-running`, `core.kernel.not-writable`,
+ *   `core.kernel.invalid-config` (a damaged `desired.json`).
+ */
+export async function startHost(options: HostOptions): Promise<HostHandle> {
+  const { clock } = options
+  const lifecycle = new Lifecycle({ clock, deadlineMs: 20_000 })
+  try {
+    return await open(options, lifecycle)
+  } catch (error) {
+    await lifecycle.stop().catch(() => undefined)
+    throw error
+  }
+}
+
+async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHandle> {
+  const { clock, ids, hostId } = options
+  const logger = options.logger.child({ component: 'host' })
+  const folders = await prepareFolders(options)
+  const memory = await openHostMemory({ dir: folders.host, logger })
+  const admissions = createAdmissions(ids)
+  const busSocket = join(folders.run, 'host.sock')
+  const hub = lifecycle.use('hub', await listenBus({ socketPath: busSocket, clock, logger, authenticate: token => admissions.authenticate(token) }))
+  await removeStaleSockets(folders.run)
+  const logs = lifecycle.use('logs', fileLogStore({ dir: join(folders.host, 'logs'), clock }))
+  const control = lifecycle.use(
+    'control',
+    dialControl({ hostId, socketPath: options.controlSocket, token: options.controlToken, clock, ids, logger }),
+  )
+  const spool = await openReadingSpool({
+    path: join(folders.host, 'readings.json'),
+    send: async readings => void (await control.client.readings({ hostId, readings })),
+    logger,
+  })
+  const edge = await options.createEdge({ port: options.edgePort, clock, ids, logger: options.logger })
+  const meter = createMeter({ clock, ids, spool, usageOf: processUsageReader({ clock }), trafficOf: instance => trafficOf(edge, instance) })
+  const metrics = createMetricsStore({ clock })
+  const trust: { keys: DesiredState['trust'] } = { keys: memory.desired?.trust ?? {} }
+  const ports = runnerPorts(options, { folders, admissions, busSocket, logs, control, edge, meter, trust, logger })
+  const agent = new HostAgent({
+    hostId,
+    edgePort: edge.port,
+    clock,
+    logger,
+    memory,
+    control: control.client,
+    setRoutes: table => edge.setRoutes(table),
+    trust,
+    ports,
+  })
+  const sampler = startEdgeSampler({ edge, metrics, siteOf: instance => admissions.siteOf(instance), clock })
+  // Stopped in reverse: no more requests, then the instances, then their last readings, then the way to control.
+  lifecycle.use('meter', meter)
+  lifecycle.add({ name: 'agent', dispose: () => agent.stop(options.stopDeadlineMs ?? 8_000) })
+  lifecycle.use('edge', edge)
+  lifecycle.add({ name: 'sampler', dispose: async () => sampler[Symbol.dispose]() })
+  const bus = hub.bus({ name: hostId, kind: 'host', publish: ['>'], subscribe: ['>'] })
+  control.serve(hostAgentHandlers({ agent, bus, logs, metrics, clock, ids }), () => agent.pull())
+  agent.start()
+  logger.info('host started', { edgePort: edge.port, sites: memory.desired?.sites.length ?? 0 })
+  return {
+    edgePort: edge.port,
+    agent,
+    [Symbol.asyncDispose]: () => lifecycle.stop(),
+  }
+}
+
+interface Parts {
+  readonly folders: Folders
+  readonly admissions: Admissions
+  readonly busSocket: string
+  readonly logs: LogStore
+  readonly control: ControlLink
+  readonly edge: HostEdge
+  readonly meter: Meter
+  readonly trust: { readonly keys: DesiredState['trust'] }
+  readonly logger: Logger
+}
+
+/** Gives the runners of the sites what they need of this host. */
+function runnerPorts(options: HostOptions, parts: Parts): Omit<SiteRunnerPorts, 'routesChanged' | 'memoryChanged' | 'stateChanged' | 'removed'> {
+  const { clock, ids, environment } = options
+  const { folders, admissions, busSocket, logs, control, edge, meter, logger } = parts
+  const baseUrl = options.publicBaseUrl ?? `http://127.0.0.1:${edge.port}`
+  const capture = (site: string, instance: string) => (line: string, stream: 'stdout' | 'stderr') => logs.append(site, instance, line, stream)
+  const packages = createPackageCache({
+    dir: folders.packages,
+    readChunk: input => control.client.packageChunk(input),
+    verify: (tarball, signature) => verifyPackage({ tarball, signature, trust: parts.trust.keys }),
+    unpack: (tarball, dir) => unpackPackage({ tarball, dir }),
+  })
+  return {
+    clock,
+    ids,
+    logger,
+    packages,
+    dataDirOf: site => makeFolder(join(folders.host, 'sites', site)),
+    publicUrlOf: site => `${baseUrl}/s/${site}`,
+    socketPathOf: instance => instanceSocketPath(folders.run, instance),
+    admit: (instance, site) => ({ busSocket, busToken: admissions.admit(instance, site) }),
+    startInstance: (instance, { site, ...events }) =>
+      startInstance(instance, {
+        clock,
+        environment,
+        memoryMb: site.memoryMb ?? defaultMemoryMb,
+        onLine: capture(site.site, instance.instanceId),
+        ...events,
+      }),
+    runRelease: (program, site, signal) => {
+      const name = `release-v${site.version}`
+      const step = runReleaseStep(program, {
+        clock,
+        environment,
+        deadlineMs: options.releaseDeadlineMs ?? 300_000,
+        signal,
+        onLine: capture(site.site, name),
+      })
+      return step.finally(() => logs.close(site.site, name))
+    },
+    drained: (instance, signal) => edge.drained(instance, signal),
+    metered: meter,
+    ended(site, instance) {
+      meter.close(instance)
+      admissions.revoke(instance)
+      // A killed process cannot remove its socket.
+      rmSync(instanceSocketPath(folders.run, instance), { force: true })
+      void logs.close(site, instance).catch((error: unknown) => logger.warn('a log could not be closed', { error }))
+    },
+  }
+}
+
+interface Folders {
+  readonly host: string
+  readonly packages: string
+  readonly run: string
+}
+
+async function prepareFolders(options: HostOptions): Promise<Folders> {
+  const host = join(options.home, 'host')
+  const folders = { host, packages: join(host, 'packages'), run: options.runDir ?? dirname(options.controlSocket) }
+  try {
+    for (const folder of [folders.host, folders.packages, folders.run]) await mkdir(folder, { recursive: true, mode: 0o700 })
+    await linkPlatformPackages(folders.packages, installedPlatformPackages())
+  } catch (cause) {
+    throw new CloudError('core.kernel.not-writable', `the host cannot write below ${options.home}`, { cause })
+  }
+  return folders
+}
+
+/** What instances of a killed host left behind. Called when this host has the hub's socket, so none of them is in use. */
+async function removeStaleSockets(runDir: string): Promise<void> {
+  for (const name of await readdir(runDir)) {
+    if (/^i-[A-Za-z0-9-]+\.sock$/.test(name)) await rm(join(runDir, name), { force: true })
+  }
+}
+
+function makeFolder(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  return path
+}

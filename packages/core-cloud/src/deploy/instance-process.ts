@@ -1,0 +1,121 @@
+import { fileURLToPath } from 'node:url'
+import type { LoadedPackage } from '@aaas/core-cloud/cloudware'
+import type { Clock } from '../kernel/clock.js'
+import { CloudError } from '../kernel/errors.js'
+import { type Child, type ChildOptions, describeExit, startChild } from './child-process.js'
+import type { FromInstance, FromRelease, InstanceCheck, InstanceOptions, ProgramOptions, ToInstance, ToRelease } from './instance-messages.js'
+
+/** What every child of the host is started with. */
+export interface ChildSettings {
+  readonly clock: Clock
+  readonly environment: NodeJS.ProcessEnv
+  readonly onLine: ChildOptions['onLine']
+}
+
+export interface InstanceEvents {
+  readonly onReady: () => void
+  readonly onCheck: (check: InstanceCheck) => void
+}
+
+/** The host's end of an instance. */
+export interface InstanceProcess {
+  readonly pid: number | undefined
+  /** Resolves when the process is gone, with what a person should read. Never rejects. */
+  readonly exited: Promise<string>
+  applyCloudware(packages: readonly LoadedPackage[]): void
+  /** Asks how it does; the answer comes as `onCheck`, or never. */
+  check(): void
+  /** Lets it finish and end; killed at the deadline. Resolves when it is gone. */
+  stop(deadlineMs: number): Promise<void>
+  kill(): void
+}
+
+const instanceModule = fileURLToPath(new URL('./system-instance-main.js', import.meta.url))
+const releaseModule = fileURLToPath(new URL('./system-release-main.js', import.meta.url))
+
+/** Beyond the deadline the child itself keeps, before it is killed. */
+const killSlackMs = 500
+/**
+ * Share of the instance's memory that V8 may use for objects; buffers, code and stacks need the rest. It is not a wall:
+ * buffers escape it.
+ */
+const heapShare = 0.75
+
+export function startInstance(
+  options: InstanceOptions,
+  settings: ChildSettings & InstanceEvents & { readonly memoryMb: number },
+): InstanceProcess {
+  let failed: string | undefined
+  const child = startChild({
+    module: instanceModule,
+    nodeFlags: [`--max-old-space-size=${Math.max(48, Math.floor(settings.memoryMb * heapShare))}`],
+    environment: settings.environment,
+    cwd: options.dataDir,
+    onLine: settings.onLine,
+    onMessage: message => {
+      const received = message as FromInstance
+      if (received.type === 'ready') settings.onReady()
+      else if (received.type === 'checked') settings.onCheck(received.check)
+      else failed = `${received.error.code}: ${received.error.message}`
+    },
+  })
+  const send = (message: ToInstance): void => child.send(message)
+  send({ type: 'start', options })
+  let checks = 0
+  return {
+    pid: child.pid,
+    exited: child.exited.then(exit => failed ?? describeExit(exit)),
+    applyCloudware: packages => send({ type: 'cloudware', packages }),
+    check() {
+      checks += 1
+      send({ type: 'check', id: checks })
+    },
+    async stop(deadlineMs) {
+      send({ type: 'drain', deadlineMs })
+      const cancel = settings.clock.after(deadlineMs + killSlackMs, () => child.kill('SIGKILL'))
+      await child.exited
+      cancel()
+    },
+    kill: () => child.kill('SIGKILL'),
+  }
+}
+
+/**
+ * Runs the release step of a program in a process of its own.
+ * @throws CloudError of the step, `core.deploy.release-failed` when the process died, `core.contract.deadline-exceeded`;
+ *   the reason of `signal` when it aborts, after the process is gone.
+ */
+export async function runReleaseStep(
+  options: ProgramOptions,
+  settings: ChildSettings & { readonly deadlineMs: number; readonly signal: AbortSignal },
+): Promise<void> {
+  settings.signal.throwIfAborted()
+  let outcome: FromRelease | undefined
+  const child: Child = startChild({
+    module: releaseModule,
+    nodeFlags: [],
+    environment: settings.environment,
+    cwd: options.dataDir,
+    onLine: settings.onLine,
+    onMessage: message => {
+      outcome = message as FromRelease
+    },
+  })
+  const message: ToRelease = { type: 'release', options }
+  child.send(message)
+  let late = false
+  const cancel = settings.clock.after(settings.deadlineMs, () => {
+    late = true
+    child.kill('SIGKILL')
+  })
+  const abort = (): void => child.kill('SIGKILL')
+  settings.signal.addEventListener('abort', abort, { once: true })
+  const exit = await child.exited
+  cancel()
+  settings.signal.removeEventListener('abort', abort)
+  if (outcome?.type === 'released') return
+  if (outcome?.type === 'failed') throw CloudError.fromBody(outcome.error)
+  settings.signal.throwIfAborted()
+  if (late) throw new CloudError('core.contract.deadline-exceeded', `the release step did not end within ${settings.deadlineMs} ms`)
+  throw new CloudError('core.deploy.release-failed', `the release step ${describeExit(exit)}`)
+}

@@ -1,0 +1,174 @@
+import { createServer, type Server } from 'node:http'
+import type { LoadedPackage, RunningHookHost } from '@aaas/core-cloud/cloudware'
+import type { Bus } from '../bus/bus.js'
+import { type Clock, sleep } from '../kernel/clock.js'
+import { CloudError } from '../kernel/errors.js'
+import type { Ids } from '../kernel/ids.js'
+import type { Logger } from '../kernel/logger.js'
+import type { FromInstance, InstanceCheck, InstanceOptions, ParentChannel, ToInstance } from './instance-messages.js'
+import { loadProgram } from './load-program.js'
+import type { RunningProgram } from './program.js'
+
+export interface InstanceRunnerOptions {
+  readonly channel: ParentChannel<ToInstance, FromInstance>
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly logger: Logger
+  readonly connectBus: (options: { socketPath: string; token: string }) => Promise<Bus>
+  readonly createHookHost: () => RunningHookHost
+  /** Resident memory in bytes and processor time in milliseconds of this process. */
+  readonly usage: () => { readonly memoryBytes: number; readonly cpuMs: number }
+  readonly exit: (code: number) => void
+}
+
+/** Between two tries of the first health check. */
+const healthRetryMs = 100
+/** What is left to a child whose host has died: nobody can reach it any more. */
+const orphanDeadlineMs = 2_000
+
+interface Running {
+  readonly program: RunningProgram
+  readonly hooks: RunningHookHost
+  readonly bus: Bus
+  readonly server: Server
+}
+
+/** The life of an instance process: start as told, serve, answer checks, take cloudware over, drain, end. */
+export function runInstance(options: InstanceRunnerOptions): void {
+  const { channel, clock, logger, exit } = options
+  let running: Promise<Running> | undefined
+  let ending = false
+  let cloudware = Promise.resolve()
+
+  /** One set at a time, in the order in which they were sent. Never rejects. */
+  const setCloudware = (packages: readonly LoadedPackage[]): Promise<void> => {
+    cloudware = cloudware.then(async () => {
+      try {
+        await (await running)?.hooks.set(packages)
+      } catch (error) {
+        logger.error('cloudware could not be applied', { error })
+      }
+    })
+    return cloudware
+  }
+  const start = async (wanted: InstanceOptions): Promise<void> => {
+    running = open(options, wanted)
+    const applied = setCloudware(wanted.cloudware)
+    try {
+      const parts = await running
+      await applied
+      await untilHealthy(parts.program, clock, logger)
+      await listen(parts.server, wanted.httpSocket)
+      await channel.send({ type: 'ready' })
+    } catch (error) {
+      logger.error('the instance could not start', { error })
+      await channel.send({ type: 'failed', error: CloudError.from(error).toJSON() })
+      exit(1)
+    }
+  }
+  const end = async (deadlineMs: number): Promise<void> => {
+    if (ending) return
+    ending = true
+    clock.after(deadlineMs, () => exit(1))
+    try {
+      const parts = await running
+      if (parts !== undefined) await close(parts, clock, Math.floor(deadlineMs * 0.9))
+      exit(0)
+    } catch (error) {
+      logger.error('the instance did not end cleanly', { error })
+      exit(1)
+    }
+  }
+  channel.onGone(() => void end(orphanDeadlineMs))
+  channel.onMessage(message => {
+    if (message.type === 'start') void start(message.options)
+    else if (message.type === 'cloudware') void setCloudware(message.packages)
+    else if (message.type === 'check') void check(options, running).then(result => channel.send({ type: 'checked', id: message.id, check: result }))
+    else void end(message.deadlineMs)
+  })
+}
+
+async function open(options: InstanceRunnerOptions, wanted: InstanceOptions): Promise<Running> {
+  const { clock, ids, logger } = options
+  const { packageDir, dataDir, databaseUrl, config, instanceId, version, publicUrl, busPrefix } = wanted
+  const [loaded, bus] = await Promise.all([
+    loadProgram(packageDir, wanted.entry),
+    options.connectBus({ socketPath: wanted.busSocket, token: wanted.busToken }),
+  ])
+  const hooks = options.createHookHost()
+  const program = await loaded.start({
+    packageDir,
+    dataDir,
+    databaseUrl,
+    config,
+    instanceId,
+    version,
+    publicUrl,
+    busPrefix,
+    clock,
+    ids,
+    logger,
+    bus,
+    hooks,
+  })
+  if (program.state !== undefined) hooks.useState(program.state)
+  const server = createServer(program.handler)
+  // The edge keeps its connections; closing one that it is about to use would lose a request.
+  server.keepAliveTimeout = 0
+  server.requestTimeout = 0
+  return { program, hooks, bus, server }
+}
+
+/** Tries until the program is healthy. There is no deadline here: the host has one, and ends the process. */
+async function untilHealthy(program: RunningProgram, clock: Clock, logger: Logger): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await program.health()
+      return
+    } catch (error) {
+      if (attempt === 1) logger.warn('not healthy yet', { error })
+      await sleep(clock, healthRetryMs)
+    }
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ path }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function check(options: InstanceRunnerOptions, running: Promise<Running> | undefined): Promise<InstanceCheck> {
+  try {
+    const parts = await running
+    if (parts === undefined) return { problem: 'not started', ...options.usage(), cloudware: [] }
+    const problem = await parts.program.health().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    )
+    return { ...(problem === undefined ? {} : { problem }), ...options.usage(), cloudware: parts.hooks.status() }
+  } catch (error) {
+    return { problem: String(error), ...options.usage(), cloudware: [] }
+  }
+}
+
+/** Stops accepting, finishes what is in flight, then closes in reverse order of opening. */
+async function close({ program, hooks, bus, server }: Running, clock: Clock, deadlineMs: number): Promise<void> {
+  const abort = new AbortController()
+  const cancel = clock.after(deadlineMs, () => abort.abort(new Error('drain deadline')))
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  server.closeIdleConnections()
+  // A request that is still running keeps its connection; it is closed with it, or by force at the deadline.
+  abort.signal.addEventListener('abort', () => server.closeAllConnections())
+  await closed
+  await program.drain(abort.signal)
+  await hooks[Symbol.asyncDispose]()
+  await bus.drain()
+  await program[Symbol.asyncDispose]()
+  await bus[Symbol.asyncDispose]()
+  cancel()
+}

@@ -1,0 +1,24 @@
+import { generateSite } from '../factory/index.js'
+import type { CapacityPlan, Template } from '../template/index.js'
+import type { SiteVersion } from '../site-center/index.js'
+import type { SiteCenterClient } from './connection.js'
+import type { PlatformHome } from './platform-home.js'
+import { signLocally } from './publisher.js'
+
+/** Generates, signs, uploads and pushes the site of a folder. */
+export async function pushSite(options: {
+  readonly client: SiteCenterClient
+  readonly home: PlatformHome
+  readonly siteDir: string
+  readonly templates: readonly Template[]
+  readonly engine: string
+}): Promise<{ readonly site: string; readonly version: SiteVersion; readonly plan: CapacityPlan; readonly digest: string }> {
+  const { client } = options
+  const generated = await generateSite(options)
+  const stored = await client.uploadPackage({
+    base64: Buffer.from(generated.tarball).toString('base64'),
+    signature: signLocally(options.home, generated.tarball),
+  })
+  const version = await client.pushVersion({ site: generated.site.name, digest: stored.digest })
+  return { site: generated.site.name, version, plan: generated.plan, digest: stored.digest }
+}

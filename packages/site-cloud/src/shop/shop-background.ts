@@ -1,0 +1,81 @@
+import type { HookHost } from '@aaas/core-cloud/cloudware'
+import type { Clock, Logger } from '@aaas/core-cloud/kernel'
+import { createOutboxRelay, type OutboxRelay } from '@aaas/support-cloud/event'
+import type { Database } from '@aaas/support-cloud/rdbms'
+import { orderEventHook } from '@aaas/business-cloud/order'
+import { orderEvents } from './shop-hooks.js'
+import type { ShopServices } from './shop-services.js'
+
+/** Delivers the shop's events to the packages that extend it: at least once, in order per order. */
+export function shopRelay(options: {
+  readonly database: Database
+  readonly hooks: HookHost
+  readonly clock: Clock
+  readonly logger: Logger
+}): OutboxRelay {
+  const { hooks } = options
+  const hooksByTopic = new Map(orderEvents.map(event => [`order.${event}`, orderEventHook(event)]))
+  return createOutboxRelay({
+    database: options.database,
+    clock: options.clock,
+    logger: options.logger,
+    subscribers: topic => {
+      const hook = hooksByTopic.get(topic)
+      if (hook === undefined) return []
+      return hooks.consumers(hook.name).map(consumer => ({
+        name: `cloudware:${consumer}`,
+        handle: event => hooks.deliver(hook, consumer, { id: event.eventId, data: event.payload }),
+      }))
+    },
+  })
+}
+
+interface Job {
+  readonly name: string
+  readonly everyMs: number
+  readonly run: () => Promise<unknown>
+}
+
+/** Work that a shop does without being asked. Every instance does it; each step is safe beside the same of another. */
+export function shopJobs(options: {
+  readonly services: ShopServices
+  readonly clock: Clock
+  readonly logger: Logger
+}): AsyncDisposable {
+  const { services, clock, logger } = options
+  const jobs: readonly Job[] = [
+    { name: 'close expired orders', everyMs: 15_000, run: () => services.orders.closeExpired(clock.now()) },
+    { name: 'settle open payments', everyMs: 10_000, run: () => services.payments.reconcile(clock.now()) },
+    { name: 'drop old carts', everyMs: 3_600_000, run: () => services.carts.purge(clock.now() - 30 * 86_400_000) },
+    { name: 'drop old sessions', everyMs: 3_600_000, run: () => services.parties.purge() },
+  ]
+  const cancels = new Map<string, () => void>()
+  const running = new Set<Promise<void>>()
+  let stopped = false
+  const schedule = (job: Job): void => {
+    cancels.set(
+      job.name,
+      clock.after(job.everyMs, () => {
+        const work = job
+          .run()
+          .then(
+            () => undefined,
+            (error: unknown) => logger.warn(`could not ${job.name}, trying again later`, { error }),
+          )
+          .finally(() => {
+            running.delete(work)
+            if (!stopped) schedule(job)
+          })
+        running.add(work)
+      }),
+    )
+  }
+  for (const job of jobs) schedule(job)
+  return {
+    async [Symbol.asyncDispose]() {
+      stopped = true
+      for (const cancel of cancels.values()) cancel()
+      await Promise.all(running)
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import { fileURLToPath } from 'node:url'
+import type { Template } from '../template/index.js'
+import { ShopConfig, shopConfigDefaults } from './shop-config.js'
+import { siteView } from './site-view.js'
+
+/** The shop: catalogue, search, cart, checkout, payment, orders, open API. */
+export const shopTemplate: Template = {
+  name: 'shop',
+  version: '1.0.0',
+  summary: { 'zh-CN': '网上店铺：商品、搜索、购物车、结算、支付、订单', en: 'A shop: catalogue, search, cart, checkout, payment, orders' },
+  config: ShopConfig,
+  configDefaults: shopConfigDefaults,
+  checkConfig: config => void siteView(config as ShopConfig),
+  extensionPoints: [
+    'pricing.quote@1',
+    'order.place@1',
+    'order.placed@1',
+    'order.paid@1',
+    'order.closed@1',
+    'order.shipped@1',
+    'order.completed@1',
+    'order.refunded@1',
+    'page.home@1',
+    'page.product@1',
+    'page.cart@1',
+    'console.section@1',
+  ],
+  dataLevel: 1,
+  // Measured by `npm run bench -- checkout` on two shared cores with load generator and database beside it.
+  capacity: {
+    ordersPerSecond: 200,
+    readsPerSecond: 1_200,
+    p99Ms: 200,
+    readsPerOrder: 10,
+    databaseMsPerOrder: 4,
+    memoryMb: 160,
+    measuredOn: '2 shared cores, PostgreSQL 15, Node 20',
+  },
+  programDir: fileURLToPath(new URL('.', import.meta.url)),
+}

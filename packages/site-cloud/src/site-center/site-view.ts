@@ -1,0 +1,98 @@
+import type { ObservedSite } from '@aaas/core-cloud/deploy'
+import type { Site, SiteVersion, StoredPackage } from './site-center-contract.js'
+import type { CloudwareRow, PackageRow, ReportRow, SiteRow, VersionRow } from './site-store.js'
+
+export interface SiteFacts {
+  readonly site: SiteRow
+  readonly reports: readonly ReportRow[]
+  readonly cloudware: readonly CloudwareRow[]
+  readonly packages: ReadonlyMap<string, PackageRow>
+  /** Package of the wanted version. */
+  readonly package?: PackageRow
+}
+
+/** Puts what is wanted and what the hosts say of one site together. */
+export function siteView(facts: SiteFacts): Site {
+  const { site } = facts
+  const observed = facts.reports.flatMap(report =>
+    report.sites.filter(one => one.site === site.name).map(one => ({ one, edgePort: report.edgePort })),
+  )
+  const first = observed[0]
+  const failure = observed.find(({ one }) => one.failure !== undefined)?.one.failure
+  const settled =
+    observed.length > 0 &&
+    observed.every(({ one }) => one.observedGeneration >= site.generation && (one.phase === 'live' || one.phase === 'failed'))
+  return {
+    site: site.name,
+    kind: site.kind,
+    hostNames: [...site.hostNames],
+    version: site.version,
+    servingVersion: first?.one.servingVersion ?? 0,
+    phase: first?.one.phase ?? 'unknown',
+    settled,
+    ...(failure === undefined ? {} : { failure: { ...failure } }),
+    instances: observed.flatMap(({ one }) => one.instances.map(instance => ({ ...instance }))),
+    wantedInstances: site.instances,
+    concurrency: site.concurrency,
+    maintenance: site.maintenance,
+    cloudware: facts.cloudware.map(row => cloudwareView(row, facts.packages.get(row.digest), observed.map(({ one }) => one))),
+    extensionPoints: [...(facts.package?.packageJson.aaas.extensionPoints ?? [])],
+    ...(site.performance === null ? {} : { performance: { ...site.performance } }),
+    urls: observed.flatMap(({ edgePort }) => urlsOf(site, edgePort)),
+  }
+}
+
+function urlsOf(site: SiteRow, port: number): string[] {
+  return [...site.hostNames.map(name => `http://${name}:${port}/`), `http://127.0.0.1:${port}/s/${site.name}/`]
+}
+
+function cloudwareView(row: CloudwareRow, stored: PackageRow | undefined, observed: readonly ObservedSite[]): Site['cloudware'][number] {
+  return {
+    name: row.name,
+    version: stored?.version ?? '',
+    digest: row.digest,
+    config: row.config,
+    instances: observed.flatMap(site =>
+      site.cloudware
+        .filter(one => one.name === row.name)
+        .map(one => ({
+          instance: one.instance,
+          state: one.state,
+          calls: one.calls,
+          failures: one.failures,
+          restarts: one.restarts,
+          ...(one.lastError === undefined ? {} : { lastError: one.lastError }),
+        })),
+    ),
+  }
+}
+
+export function storedPackage(row: PackageRow): StoredPackage {
+  const { description, aaas } = row.packageJson
+  return {
+    name: row.name,
+    version: row.version,
+    digest: row.digest,
+    kind: row.kind,
+    publisher: row.publisher,
+    ...(description === undefined ? {} : { description }),
+    extensionPoints: [...(aaas.extensionPoints ?? [])],
+    hooks: (aaas.hooks ?? []).map(use => use.hook),
+    bytes: row.bytes,
+    uploadedAt: row.uploadedAt,
+  }
+}
+
+export function siteVersion(row: VersionRow, stored: PackageRow): SiteVersion {
+  const { aaas } = stored.packageJson
+  return {
+    version: row.version,
+    package: { name: stored.name, version: stored.version, digest: stored.digest },
+    ...(aaas.template === undefined ? {} : { template: { ...aaas.template } }),
+    dataLevel: aaas.dataLevel ?? 0,
+    pushedAt: row.pushedAt,
+    pushedBy: row.pushedBy,
+    state: row.state,
+    ...(row.failure === null ? {} : { failure: row.failure }),
+  }
+}

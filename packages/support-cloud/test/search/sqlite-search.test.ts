@@ -1,0 +1,21 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { sqliteSearchIndex } from '../../src/search/index.js'
+import { searchSuite, searchSuiteFields } from '../../src/search/search-suite.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'aaas-search-'))
+let count = 0
+
+searchSuite(
+  (name, fn) => test(`in memory: ${name}`, fn),
+  async () => ({ index: sqliteSearchIndex({ file: ':memory:', fields: searchSuiteFields }) }),
+)
+searchSuite(
+  (name, fn) => test(`on disk: ${name}`, fn),
+  async () => {
+    count += 1
+    return { index: sqliteSearchIndex({ file: join(folder, `${count}.db`), fields: searchSuiteFields }) }
+  },
+)
