@@ -34,7 +34,10 @@ export class AlipayClient {
   }
 
   /** Address of a page method, for the buyer's browser. */
-  pageUrl(method: string, parts: { readonly content: object; readonly extra: Readonly<Record<string, string>> }): string {
+  pageUrl(
+    method: string,
+    parts: { readonly content: object; readonly extra: Readonly<Record<string, string>> },
+  ): string {
     const url = new URL(this.#options.gatewayUrl)
     const params = this.#signed(method, parts.content, parts.extra)
     for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)
@@ -103,18 +106,20 @@ export class AlipayClient {
       return { answered: false, code: 'bad-answer-signature', message: text.slice(0, 300) }
     }
     const body: unknown = JSON.parse(memberText)
-    return isRecord(body) ? { answered: true, body } : { answered: false, code: 'malformed-answer', message: 'not an object' }
+    return isRecord(body)
+      ? { answered: true, body }
+      : { answered: false, code: 'malformed-answer', message: 'not an object' }
   }
 }
 
 async function limitedText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
-    const bytes = chunk as Uint8Array
-    size += bytes.length
+  const reader = response.body?.getReader()
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    size += part.value.length
     if (size > maxAnswerBytes) throw new Error(`answer larger than ${maxAnswerBytes} bytes`)
-    chunks.push(bytes)
+    chunks.push(part.value)
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -35,7 +35,8 @@ export function formParams(...texts: readonly string[]): Record<string, string> 
   const params = new Map<string, string>()
   for (const text of texts) {
     for (const [name, value] of new URLSearchParams(text)) {
-      if (params.has(name)) throw new CloudError('core.contract.invalid-input', 'a parameter comes twice', { field: name.slice(0, 64) })
+      if (params.has(name))
+        throw new CloudError('core.contract.invalid-input', 'a parameter comes twice', { field: name.slice(0, 64) })
       if (params.size >= 200) throw new CloudError('core.contract.invalid-input', 'more than 200 parameters')
       params.set(name, value)
     }

@@ -50,7 +50,13 @@ export class NotificationInbox {
     const { database, logger, committed } = this.#deps
     const verdict = await database.transaction(tx => this.#take(tx, { provider: provider.name, message, params }))
     const { notifyId, tradeId, rawStatus } = message
-    logger.info('payment notification', { provider: provider.name, notifyId, trade: tradeId, status: rawStatus, ...verdict })
+    logger.info('payment notification', {
+      provider: provider.name,
+      notifyId,
+      trade: tradeId,
+      status: rawStatus,
+      ...verdict,
+    })
     if (verdict.disposition === 'applied') committed()
     return verdict.disposition
   }
@@ -70,7 +76,12 @@ export class NotificationInbox {
       return this.#record(tx, input, { disposition: 'refused', reason: 'unknown-order' })
     }
     if (message.amount !== row.amount) {
-      const data = { cause: 'notification', notifyId: message.notifyId, expected: row.amount, got: message.amount ?? null }
+      const data = {
+        cause: 'notification',
+        notifyId: message.notifyId,
+        expected: row.amount,
+        got: message.amount ?? null,
+      }
       const verdict = await this.#record(tx, input, { disposition: 'refused', reason: 'total_amount' })
       const at = this.#deps.clock.now()
       await appendAudit(tx, { tenant: row.tenant, payment: row.id, at, act: 'payment.mismatch', data })
@@ -116,7 +127,8 @@ export class NotificationInbox {
     const { sign: _, ...body } = params
     await tx.query({
       name: 'notification-insert',
-      text: `insert into provider_notification (provider, notify_id, trade, status, received_at, disposition, reason, body)
+      text: `insert into provider_notification
+          (provider, notify_id, trade, status, received_at, disposition, reason, body)
         values ($1, $2, $3, $4, $5, $6, $7, $8)`,
       values: [
         provider,

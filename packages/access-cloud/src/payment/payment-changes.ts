@@ -120,7 +120,9 @@ export async function applyRefunds(
   row: PaymentRow,
 ): Promise<Change> {
   const refunds = await refundsOf(tx, row.id)
-  const refundedAmount = refunds.filter(refund => refund.state === 'done').reduce((sum, refund) => sum + refund.amount, 0)
+  const refundedAmount = refunds
+    .filter(refund => refund.state === 'done')
+    .reduce((sum, refund) => sum + refund.amount, 0)
   const pending = refunds.some(refund => refund.state === 'pending')
   const event = pending ? 'refund-pending' : refundedAmount > 0 ? 'refund-done' : 'refund-refused'
   return applyEvent(tx, deps, { row, event, facts: { cause: 'refund', refundedAmount } })

@@ -6,7 +6,8 @@ const id = Type.String({ minLength: 8, maxLength: 64, pattern: '^[A-Za-z0-9_-]+$
 
 /**
  * created: known, the buyer was not charged; unknown: a provider call ended without an answer and is being resolved;
- * paid; closed: can no longer be paid; refunding, refunded: the money (or a part, see refundedAmount) goes or went back.
+ * paid; closed: can no longer be paid (if money arrives all the same, it becomes paid);
+ * refunding, refunded: the money (or a part, see refundedAmount) goes or went back.
  */
 export const PaymentState = Type.Union([
   Type.Literal('created'),
@@ -37,7 +38,8 @@ export const paymentContract = defineContract({
   version: '1.0.0',
   methods: {
     prepay: {
-      summary: 'Opens a payment at the provider and tells where to send the buyer. Repeating it gives the same payment.',
+      summary:
+        'Opens a payment at the provider and tells where to send the buyer. Repeating it gives the same payment.',
       // A repeat must name the same provider, amount and currency; subject, returnUrl and expiresAt of the first stay.
       // One that was paid meanwhile answers the returnUrl as redirectUrl.
       input: Type.Object(
@@ -96,7 +98,10 @@ export const paymentContract = defineContract({
     },
     list: {
       summary: 'The newest payments of the caller.',
-      input: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })) }, { additionalProperties: false }),
+      input: Type.Object(
+        { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })) },
+        { additionalProperties: false },
+      ),
       output: Type.Object({ payments: Type.Array(Payment) }),
       idempotent: true,
     },

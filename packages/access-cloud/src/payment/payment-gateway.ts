@@ -32,8 +32,10 @@ export interface PaymentGatewayDeps {
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger
-  /** Milliseconds between looks for due work, default 1_000. */
-  readonly pollMs?: number
+  /** Milliseconds between looks for events to deliver, default 1_000; new ones are delivered at once. */
+  readonly deliverEveryMs?: number
+  /** Milliseconds between looks for payments to resolve, default 5_000. */
+  readonly resolveEveryMs?: number
 }
 
 type Handler = Handlers<typeof paymentContract>
@@ -58,11 +60,21 @@ export class PaymentGateway implements AsyncDisposable {
   constructor(deps: PaymentGatewayDeps) {
     this.#deps = deps
     const { clock, logger } = deps
-    const poller = (name: string, run: () => Promise<number>): Poller =>
-      new Poller({ name, clock, logger, intervalMs: deps.pollMs ?? 1_000, run })
     this.#delivery = new EventDelivery(deps)
-    this.#deliveryPoller = poller('payment delivery', () => this.#delivery.runDue())
-    this.#resolvePoller = poller('payment resolver', () => this.resolveUnknown())
+    this.#deliveryPoller = new Poller({
+      name: 'payment delivery',
+      clock,
+      logger,
+      intervalMs: deps.deliverEveryMs ?? 1_000,
+      run: () => this.#delivery.runDue(),
+    })
+    this.#resolvePoller = new Poller({
+      name: 'payment resolver',
+      clock,
+      logger,
+      intervalMs: deps.resolveEveryMs ?? 5_000,
+      run: () => this.resolveUnknown(),
+    })
     const committed = (): void => this.#deliveryPoller.poke()
     this.#calls = new ProviderCalls({ ...deps, committed })
     this.#inbox = new NotificationInbox({ ...deps, committed })
@@ -99,12 +111,18 @@ export class PaymentGateway implements AsyncDisposable {
       (await this.#existing(tenant, input.paymentId))
     const same = row.provider === input.provider && row.amount === input.amount && row.currency === input.currency
     if (!same) {
-      throw new CloudError('access.payment.conflict', `payment ${input.paymentId} has another provider, amount or currency`)
+      throw new CloudError(
+        'access.payment.conflict',
+        `payment ${input.paymentId} has another provider, amount or currency`,
+      )
     }
     if (row.state === 'closed' || row.state === 'unknown' || row.closing) {
       throw new CloudError('access.payment.invalid-state', `payment ${input.paymentId} is closed or being closed`)
     }
     if (row.state !== 'created') return { payment: toPayment(row), redirectUrl: row.return_url }
+    if (row.expires_at <= this.#deps.clock.now()) {
+      throw new CloudError('access.payment.invalid-state', `payment ${input.paymentId} has expired`)
+    }
     const redirectUrl = provider.prepay({
       tradeId: row.id,
       amount: row.amount,
@@ -117,7 +135,8 @@ export class PaymentGateway implements AsyncDisposable {
 
   async get(input: Input<'get'>, context: CallContext): Promise<Payment> {
     const row = await this.#existing(tenantOf(context), input.paymentId)
-    const open = row.state === 'created' || row.state === 'unknown' || (row.state === 'closed' && row.next_check_at !== null)
+    const open =
+      row.state === 'created' || row.state === 'unknown' || (row.state === 'closed' && row.next_check_at !== null)
     if (!input.refresh || !open) return toPayment(row)
     try {
       return toPayment(await this.#calls.query(row, callOf(row, context)))
@@ -198,7 +217,8 @@ export class PaymentGateway implements AsyncDisposable {
   async #open(tenant: string, input: Input<'prepay'>): Promise<PaymentRow | undefined> {
     const { database, clock, ids } = this.#deps
     const now = clock.now()
-    if (!/^https?:\/\/[^\s]+$/.test(input.returnUrl) || !URL.canParse(input.returnUrl)) throw invalid('returnUrl', 'must be an http(s) URL')
+    if (!/^https?:\/\/[^\s]+$/.test(input.returnUrl) || !URL.canParse(input.returnUrl))
+      throw invalid('returnUrl', 'must be an http(s) URL')
     if (input.expiresAt <= now) throw invalid('expiresAt', 'must be in the future')
     if (input.expiresAt > now + 15 * 86_400_000) throw invalid('expiresAt', 'must be within 15 days')
     return database.transaction(async tx => {
@@ -222,7 +242,10 @@ export class PaymentGateway implements AsyncDisposable {
     })
   }
 
-  async #intendRefund(id: string, input: Input<'refund'>): Promise<{ readonly row: PaymentRow; readonly refund: RefundRow }> {
+  async #intendRefund(
+    id: string,
+    input: Input<'refund'>,
+  ): Promise<{ readonly row: PaymentRow; readonly refund: RefundRow }> {
     const { database, clock, ids } = this.#deps
     return database.transaction(async tx => {
       const row = await lockPayment(tx, id)
@@ -230,7 +253,10 @@ export class PaymentGateway implements AsyncDisposable {
       const known = await findRefund(tx, { tenant: row.tenant, refundId: input.refundId })
       if (known !== undefined) {
         if (known.payment === row.id && known.amount === input.amount) return { row, refund: known }
-        throw new CloudError('access.payment.conflict', `refund ${input.refundId} was used with another payment or amount`)
+        throw new CloudError(
+          'access.payment.conflict',
+          `refund ${input.refundId} was used with another payment or amount`,
+        )
       }
       const taken = (await refundsOf(tx, id)).filter(other => other.state !== 'refused')
       const left = row.amount - taken.reduce((sum, other) => sum + other.amount, 0)
@@ -239,7 +265,10 @@ export class PaymentGateway implements AsyncDisposable {
       }
       if (input.amount > left) {
         const details = { left }
-        throw new CloudError('access.payment.invalid-state', 'more than what is left of the payment', { field: 'amount', details })
+        throw new CloudError('access.payment.invalid-state', 'more than what is left of the payment', {
+          field: 'amount',
+          details,
+        })
       }
       const at = clock.now()
       const [refund] = await tx.query<RefundRow>({

@@ -40,7 +40,8 @@ async function route(
   }
   if (path !== '/notify/alipay') return { status: 404, body: 'not found' }
   if (request.method !== 'POST') return { status: 405, body: 'fail' }
-  if (!/^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')) return { status: 415, body: 'fail' }
+  if (!/^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? ''))
+    return { status: 415, body: 'fail' }
   const disposition = await gateway.receive('alipay', formParams(await readBody(request, maxNotificationBytes)))
   return disposition === 'refused' ? { status: 400, body: 'fail' } : { status: 200, body: 'success' }
 }

@@ -6,13 +6,7 @@ import type { PaymentState } from './payment-contract.js'
  * refund-pending: at least one refund is under way; refund-done: none is, and money went back;
  * refund-refused: none is, and no money went back.
  */
-export type PaymentEvent =
-  | 'paid'
-  | 'closed'
-  | 'close-unanswered'
-  | 'refund-pending'
-  | 'refund-done'
-  | 'refund-refused'
+export type PaymentEvent = 'paid' | 'closed' | 'close-unanswered' | 'refund-pending' | 'refund-done' | 'refund-refused'
 
 /**
  * Where each event leads. What is not listed changes nothing: providers repeat themselves, arrive late and out of

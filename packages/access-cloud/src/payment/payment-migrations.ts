@@ -71,7 +71,8 @@ create table provider_notification (
   body jsonb
 );
 -- Only verified messages count as seen: a forger who guesses an id must not be able to mute the real message.
-create unique index provider_notification_seen on provider_notification (provider, notify_id) where disposition <> 'refused';
+create unique index provider_notification_seen on provider_notification (provider, notify_id)
+  where disposition <> 'refused';
 create index provider_notification_trade on provider_notification (trade, status);
 
 create table payment_event (

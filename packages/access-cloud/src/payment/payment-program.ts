@@ -5,6 +5,7 @@ import { type Clock, CloudError, Lifecycle } from '@aaas/core-cloud/kernel'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
 import { type Static, Type } from 'typebox'
 import { alipayProvider } from './alipay-provider.js'
+import { rsaPrivateKey, rsaPublicKey } from './alipay-signature.js'
 import type { DeliverPaymentEvent } from './event-delivery.js'
 import { paymentContract, paymentListenerContract } from './payment-contract.js'
 import { PaymentGateway } from './payment-gateway.js'
@@ -42,7 +43,7 @@ export type PaymentConfig = Static<typeof PaymentConfig>
 /** The payment gateway as a platform service: `service.payment` on the bus, notifications over HTTP. */
 export const paymentProgram = defineProgram({
   async release(context) {
-    parseConfig(PaymentConfig, context.config, 'payment')
+    readConfig(context.config)
     await using database = pgDatabase({ url: context.databaseUrl })
     await migrate(database, [paymentMigrations])
   },
@@ -51,10 +52,11 @@ export const paymentProgram = defineProgram({
 
 async function startPayment(context: InstanceContext): Promise<RunningProgram> {
   const { bus, clock, ids, logger } = context
+  const config = readConfig(context.config)
   const lifecycle = new Lifecycle({ clock })
   try {
     const database = lifecycle.use('database', pgDatabase({ url: context.databaseUrl }))
-    const providers = [configuredAlipay(context, lifecycle)]
+    const providers = [configuredAlipay(config, context, lifecycle)]
     const deliver: DeliverPaymentEvent = async (tenant, event) => {
       const prefix = `site.${tenant}`
       await busClient({ bus, contract: paymentListenerContract, prefix, clock, ids }).paymentChanged(event)
@@ -63,8 +65,20 @@ async function startPayment(context: InstanceContext): Promise<RunningProgram> {
     await alive(database, clock)
     const contract = paymentContract
     const prefix = 'service.payment'
-    const served = await serveContract({ bus, contract, handlers: gateway.handlers(), prefix, queue: prefix, clock, logger })
-    lifecycle.add({ name: 'contract', drain: () => served.drain(), dispose: () => Promise.resolve(served[Symbol.asyncDispose]()) })
+    const served = await serveContract({
+      bus,
+      contract,
+      handlers: gateway.handlers(),
+      prefix,
+      queue: prefix,
+      clock,
+      logger,
+    })
+    lifecycle.add({
+      name: 'contract',
+      drain: () => served.drain(),
+      dispose: () => Promise.resolve(served[Symbol.asyncDispose]()),
+    })
     gateway.start()
     const health = (): Promise<void> => alive(database, clock)
     return {
@@ -82,22 +96,29 @@ async function startPayment(context: InstanceContext): Promise<RunningProgram> {
   }
 }
 
-function configuredAlipay(context: InstanceContext, lifecycle: Lifecycle): PaymentProvider {
-  const { alipay } = parseConfig(PaymentConfig, context.config, 'payment')
+/** Everything that can be wrong with the configuration, found before anything is opened. */
+function readConfig(value: unknown): PaymentConfig {
+  const config = parseConfig(PaymentConfig, value, 'payment')
+  const { alipay } = config
+  configValue('alipay/privateKeyPem', () => rsaPrivateKey(alipay.privateKeyPem))
+  configValue('alipay/alipayPublicKeyPem', () => rsaPublicKey(alipay.alipayPublicKeyPem))
+  configValue('alipay/gatewayUrl', () => new URL(alipay.gatewayUrl))
+  return config
+}
+
+function configuredAlipay({ alipay }: PaymentConfig, context: InstanceContext, lifecycle: Lifecycle): PaymentProvider {
   const limit = alipay.requestsPerSecond ?? 20
   const pool = lifecycle.use('alipay pool', memoryRatePool({ limit, intervalMs: 1_000, clock: context.clock }))
-  return configValue('alipay', () =>
-    alipayProvider({
-      gatewayUrl: alipay.gatewayUrl,
-      appId: alipay.appId,
-      sellerId: alipay.sellerId,
-      privateKeyPem: alipay.privateKeyPem,
-      alipayPublicKeyPem: alipay.alipayPublicKeyPem,
-      notifyUrl: alipay.notifyUrl ?? `${context.publicUrl}/notify/alipay`,
-      clock: context.clock,
-      pool,
-    }),
-  )
+  return alipayProvider({
+    gatewayUrl: alipay.gatewayUrl,
+    appId: alipay.appId,
+    sellerId: alipay.sellerId,
+    privateKeyPem: alipay.privateKeyPem,
+    alipayPublicKeyPem: alipay.alipayPublicKeyPem,
+    notifyUrl: alipay.notifyUrl ?? `${context.publicUrl}/notify/alipay`,
+    clock: context.clock,
+    pool,
+  })
 }
 
 async function alive(database: Database, clock: Clock): Promise<void> {

@@ -2,7 +2,14 @@ import { type Clock, CloudError, type Ids, type Logger } from '@aaas/core-cloud/
 import type { Database, Queryable } from '@aaas/support-cloud/rdbms'
 import { appendAudit } from './payment-audit.js'
 import { applyEvent, applyRefunds, applyTrade, nextCheckAt } from './payment-changes.js'
-import { beginAttempt, endAttempt, lockPayment, type PaymentRow, type RefundRow, savePayment } from './payment-records.js'
+import {
+  beginAttempt,
+  endAttempt,
+  lockPayment,
+  type PaymentRow,
+  type RefundRow,
+  savePayment,
+} from './payment-records.js'
 import type { Outcome, PaymentProvider, ProviderCall, Trade } from './provider.js'
 
 export interface ProviderCallsDeps {
@@ -64,7 +71,10 @@ export class ProviderCalls {
       await this.#change(row.id, async (tx, locked) => {
         return (await applyEvent(tx, this.#deps, { row: locked, event: 'close-unanswered', facts })).row
       })
-      throw new CloudError('access.payment.provider-unavailable', 'the provider did not say whether it closed the payment')
+      throw new CloudError(
+        'access.payment.provider-unavailable',
+        'the provider did not say whether it closed the payment',
+      )
     }
     await this.#change(row.id, (tx, locked) => this.#notSent(tx, locked))
     if (outcome.outcome === 'retry') {
@@ -88,7 +98,13 @@ export class ProviderCalls {
       })
       const data = { refundId: refund.refund_id, amount: refund.amount, outcome: outcome.outcome, code }
       const { row: after } = await applyRefunds(tx, this.#deps, locked)
-      await appendAudit(tx, { tenant: row.tenant, at: this.#deps.clock.now(), act: 'refund.answered', payment: row.id, data })
+      await appendAudit(tx, {
+        tenant: row.tenant,
+        at: this.#deps.clock.now(),
+        act: 'refund.answered',
+        payment: row.id,
+        data,
+      })
       return after
     })
     if (outcome.outcome === 'refused') throw refusal(outcome)

@@ -23,7 +23,11 @@ export function parseConfig<S extends TSchema>(schema: S, value: unknown, servic
   const path = (fault?.instancePath ?? '').replace(/^\//, '')
   const named = /properties/.test(fault?.message ?? '') && typeof names[0] === 'string' ? names[0] : ''
   const field = [path, named].filter(part => part !== '').join('/')
-  throw new CloudError('core.kernel.invalid-config', `${service}: ${field || 'config'} ${fault?.message ?? 'is wrong'}`, { field })
+  throw new CloudError(
+    'core.kernel.invalid-config',
+    `${service}: ${field || 'config'} ${fault?.message ?? 'is wrong'}`,
+    { field },
+  )
 }
 
 /** @throws CloudError `core.kernel.invalid-config` naming the field when `read` fails. */

@@ -10,7 +10,10 @@ export interface LeasePoolFixture {
 }
 
 type Test = (name: string, fn: () => Promise<void>) => unknown
-type Open = (setting: { readonly resources: readonly string[]; readonly maxWaiting?: number }) => Promise<LeasePoolFixture>
+type Open = (setting: {
+  readonly resources: readonly string[]
+  readonly maxWaiting?: number
+}) => Promise<LeasePoolFixture>
 
 /** Every promise of {@link LeasePool}. */
 export function leasePoolSuite(test: Test, open: Open): void {

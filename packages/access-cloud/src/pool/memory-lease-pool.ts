@@ -122,7 +122,9 @@ class MemoryLeasePool implements LeasePool {
 
   #late(now: number): Waiting[] {
     // At the very deadline a free access point still goes to the one who waits.
-    return [...this.#line.heads()].filter(head => head.deadline < now || (head.deadline === now && this.#free.length === 0))
+    return [...this.#line.heads()].filter(
+      head => head.deadline < now || (head.deadline === now && this.#free.length === 0),
+    )
   }
 
   #grant(resource: string, ttlMs: number): HeldLease {

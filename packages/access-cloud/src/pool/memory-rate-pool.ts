@@ -41,7 +41,8 @@ class MemoryRatePool implements RatePool {
 
   constructor(options: MemoryRatePoolOptions) {
     const { limit, intervalMs } = options
-    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1_000_000)) throw new RangeError('limit must be 1 to 1000000')
+    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1_000_000))
+      throw new RangeError('limit must be 1 to 1000000')
     if (!(intervalMs >= 1 && intervalMs <= 86_400_000)) throw new RangeError('intervalMs must be 1 to 86400000')
     this.#clock = options.clock
     this.#limit = limit
@@ -61,7 +62,9 @@ class MemoryRatePool implements RatePool {
     const cost = request.cost ?? 1
     if (this.#stopped) throw stopped()
     if (!(Number.isInteger(cost) && cost >= 1 && cost <= this.#limit)) {
-      throw new CloudError('core.contract.invalid-input', `cost must be an integer from 1 to ${this.#limit}`, { field: 'cost' })
+      throw new CloudError('core.contract.invalid-input', `cost must be an integer from 1 to ${this.#limit}`, {
+        field: 'cost',
+      })
     }
     if (request.signal?.aborted) throw request.signal.reason
     const now = this.#clock.monotonic()
@@ -166,7 +169,9 @@ class MemoryRatePool implements RatePool {
   #refusal(tenant: string, waitMs: number): CloudError {
     this.#refused += 1
     const retryAfterMs = Math.max(0, Math.ceil(waitMs))
-    return new CloudError('access.pool.timeout', `no capacity for ${tenant} before its deadline`, { details: { retryAfterMs } })
+    return new CloudError('access.pool.timeout', `no capacity for ${tenant} before its deadline`, {
+      details: { retryAfterMs },
+    })
   }
 }
 

@@ -15,7 +15,10 @@ export class SlotRing {
     this.#intervalMs = intervalMs
   }
 
-  /** The earliest time, not before `now`, at which `units` units taken one by one are all out; they may be more than the limit. */
+  /**
+   * The earliest time, not before `now`, at which `units` units taken one by one are all out.
+   * They may be more than the limit.
+   */
   readyAt(units: number, now: number): number {
     const limit = this.#freeAt.length
     const last = units - 1

@@ -59,7 +59,8 @@ export class AlipayGateway {
     }
     const run = this.#deps.trades.methods[method]
     if (run === undefined) return this.#json(method, invalidArgument('isv.invalid-method', '不存在的方法名'))
-    const outTradeNo = typeof admitted.content.out_trade_no === 'string' ? admitted.content.out_trade_no.slice(0, 64) : ''
+    const outTradeNo =
+      typeof admitted.content.out_trade_no === 'string' ? admitted.content.out_trade_no.slice(0, 64) : ''
     const fault = await this.#deps.faults.takeResponse({ appId: admitted.appId, outTradeNo }, method)
     if (fault === 'timeout-before') return { kind: 'silence' }
     if (fault === 'system-error') return this.#json(method, serviceUnavailable())
@@ -108,14 +109,19 @@ export class AlipayGateway {
     // What cannot be told apart by its method comes as error_response, and that has never been signed.
     if (!known) return { kind: 'json', text: `{"error_response":${text}}` }
     const signature = signRsa2(fault === 'wrong-signature' ? `${text} ` : text, this.#deps.privateKey)
-    return { kind: 'json', text: `{"${method.replaceAll('.', '_')}_response":${text},"sign":${JSON.stringify(signature)}}` }
+    return {
+      kind: 'json',
+      text: `{"${method.replaceAll('.', '_')}_response":${text},"sign":${JSON.stringify(signature)}}`,
+    }
   }
 }
 
 function contentOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text ?? '{}')
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
   } catch {
     return undefined
   }

@@ -68,7 +68,8 @@ export class AlipayNotifier {
     if (plan.wrongAmount) params.total_amount = minorToDecimal(trade.amount + 1)
     const entry = { trade, url: trade.notify_url, at: now + (plan.delayMs ?? 0), drop: plan.drop ?? 0 }
     const wrongSignature = plan.wrongSignature ?? false
-    for (let copy = 0; copy <= (plan.duplicates ?? 0); copy++) await this.#insert(tx, { ...entry, params, wrongSignature })
+    for (let copy = 0; copy <= (plan.duplicates ?? 0); copy++)
+      await this.#insert(tx, { ...entry, params, wrongSignature })
     if (plan.outOfOrder && trade.status === 'TRADE_SUCCESS' && refund === undefined) {
       const late = this.#params({ ...trade, status: 'WAIT_BUYER_PAY' })
       await this.#insert(tx, { ...entry, at: entry.at + 1_000, params: late, wrongSignature })
@@ -79,6 +80,14 @@ export class AlipayNotifier {
   async runDue(): Promise<number> {
     const { database, clock } = this.#deps
     const now = clock.now()
+    const [work] = await database.query<{ found: boolean }>({
+      name: 'sim-work',
+      // One cheap look, so that an idle simulator costs next to nothing.
+      text: `select exists (select from sim_alipay_notify where next_at <= $1) or exists (
+        select from sim_alipay_trade where expires_at <= $1 and status in ('OPENED', 'WAIT_BUYER_PAY')) as found`,
+      values: [now],
+    })
+    if (!work?.found) return 0
     const expired = await database.transaction(async tx => {
       const rows = await lockExpired(tx, now)
       for (const row of rows) {
@@ -178,7 +187,8 @@ export class AlipayNotifier {
     const answer = row.drop_left > 0 ? 'lost on the way (planned)' : await this.#post(row)
     const delay = delaysSeconds[row.attempts - 1]
     const nextAt = answer === 'success' || delay === undefined ? null : clock.now() + delay * 1_000
-    if (answer !== 'success') logger.warn('merchant did not take a notification', { url: row.url, answer, attempt: row.attempts })
+    if (answer !== 'success')
+      logger.warn('merchant did not take a notification', { url: row.url, answer, attempt: row.attempts })
     await database.query({
       name: 'sim-notify-answered',
       text: 'update sim_alipay_notify set next_at = $2, last_answer = $3 where id = $1',

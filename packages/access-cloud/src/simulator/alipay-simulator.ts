@@ -16,7 +16,7 @@ export interface AlipaySimulatorOptions {
   readonly logger: Logger
   /** Posts notifications; default: the global one. */
   readonly fetch?: typeof fetch
-  /** Milliseconds between looks for due notifications, default 500. */
+  /** Milliseconds between looks for due notifications, default 1_000; a payment is notified at once. */
   readonly pollMs?: number
 }
 
@@ -50,7 +50,7 @@ export function alipaySimulator(options: AlipaySimulatorOptions): AlipaySimulato
     fetch: options.fetch ?? fetch,
     sellerOf: appId => apps.get(appId)?.sellerId,
     delaysSeconds: config.notifyDelaysSeconds ?? alipayNotifyDelaysSeconds,
-    pollMs: options.pollMs ?? 500,
+    pollMs: options.pollMs ?? 1_000,
   })
   const trades = new AlipayTrades({ database, clock, ids, notifier })
   const gateway = new AlipayGateway({ apps, privateKey, trades, faults })

@@ -57,7 +57,8 @@ export class AlipayTrades {
     return this.#deps.database.transaction(async tx => {
       const row = await lockTrade(tx, { appId: request.appId, outTradeNo }, now)
       if (row === undefined) return this.#open(tx, { request, outTradeNo, subject, amount, expiresAt })
-      if (row.amount !== amount || row.subject !== subject) return businessFailure('ACQ.CONTEXT_INCONSISTENT', '交易信息被篡改')
+      if (row.amount !== amount || row.subject !== subject)
+        return businessFailure('ACQ.CONTEXT_INCONSISTENT', '交易信息被篡改')
       if (row.status === 'TRADE_SUCCESS') return businessFailure('ACQ.TRADE_HAS_SUCCESS', '交易已被支付')
       if (row.status === 'TRADE_CLOSED') return businessFailure('ACQ.TRADE_HAS_CLOSE', '交易已经关闭')
       await updateTrade(tx, {
@@ -176,7 +177,8 @@ export class AlipayTrades {
       }
       const name = outRequestNo ?? row.out_trade_no
       const known = await findRefund(tx, { tradeNo: row.trade_no, outRequestNo: name })
-      if (known !== undefined && known.amount !== amount) return businessFailure('ACQ.DISCORDANT_REPEAT_REQUEST', '不一致的请求')
+      if (known !== undefined && known.amount !== amount)
+        return businessFailure('ACQ.DISCORDANT_REPEAT_REQUEST', '不一致的请求')
       if (known !== undefined) return this.#refunded(row, known.at, 'N')
       if (amount > row.amount - row.refunded) return businessFailure('ACQ.REASON_TRADE_REFUND_FEE_ERR', '退款金额无效')
       const at = this.#deps.clock.now()
@@ -234,7 +236,11 @@ export class AlipayTrades {
     const outTradeNo = text(content.out_trade_no, 64)
     if (tradeNo === undefined && outTradeNo === undefined) return invalid('out_trade_no')
     return this.#deps.database.transaction(async tx => {
-      const key = { appId, ...(tradeNo === undefined ? {} : { tradeNo }), ...(outTradeNo === undefined ? {} : { outTradeNo }) }
+      const key = {
+        appId,
+        ...(tradeNo === undefined ? {} : { tradeNo }),
+        ...(outTradeNo === undefined ? {} : { outTradeNo }),
+      }
       const row = await lockTrade(tx, key, this.#deps.clock.now())
       return row === undefined || row.status === 'OPENED' ? notExist() : work(tx, row)
     })
@@ -246,7 +252,9 @@ function numbersOf(row: TradeRow): { readonly out_trade_no: string; readonly tra
 }
 
 function text(value: unknown, maxChars: number): string | undefined {
-  return typeof value === 'string' && value !== '' && value.length <= maxChars && !value.includes('\0') ? value : undefined
+  return typeof value === 'string' && value !== '' && value.length <= maxChars && !value.includes('\0')
+    ? value
+    : undefined
 }
 
 /** `time_expire` is a time in China; `timeout_express` is `90m`, `12h`, `3d`, or `1c`: until the end of the day. */

@@ -10,7 +10,7 @@ const texts = {
     banner: '模拟支付 · 不会产生任何真实扣款',
     payTo: '付款给',
     order: '订单号',
-    until: '请在此时间前付款（北京时间）',
+    until: '付款截止',
     pay: '确认付款',
     cancel: '取消并返回商家',
     other: 'English',
@@ -29,7 +29,7 @@ const texts = {
     banner: 'Simulated payment · no real money moves',
     payTo: 'Pay to',
     order: 'Order number',
-    until: 'Please pay before (Beijing time)',
+    until: 'Pay before',
     pay: 'Pay now',
     cancel: 'Cancel and go back to the shop',
     other: '中文',
@@ -41,7 +41,8 @@ const texts = {
     missingNote: 'The link is incomplete or no longer valid. Please go back to the shop and pay again.',
     refused: 'The cashier cannot be opened',
     back: 'Back to the shop',
-    footer: "This page belongs to the platform's payment simulator, for development and demonstration only. It is not connected with any payment company.",
+    footer:
+      "This page belongs to the platform's payment simulator, for development and demonstration only. It is not connected with any payment company.",
   },
 } as const
 
@@ -61,11 +62,15 @@ export function cashierPage(trade: TradeRow, merchantName: string, settings: Pag
     ? html`<p class="to">${text.payTo} <b>${merchantName}</b></p>
       ${amountOf(trade)}
       <p class="subject">${trade.subject}</p>
-      <dl><dt>${text.order}</dt><dd>${trade.out_trade_no}</dd><dt>${text.until}</dt><dd>${beijingTime(trade.expires_at)}</dd></dl>
-      <form method="post" action="${self}/pay"><button class="pay" type="submit">${text.pay} ¥${minorToDecimal(trade.amount)}</button></form>
-      <form method="post" action="${self}/cancel"><button class="cancel" type="submit">${text.cancel}</button></form>`
+      <dl><dt>${text.order}</dt><dd>${trade.out_trade_no}</dd>
+      <dt>${text.until}</dt><dd>${beijingTime(trade.expires_at)} UTC+8</dd></dl>
+      <form method="post" action="${self}/pay">
+      <button class="pay" type="submit">${text.pay} ¥${minorToDecimal(trade.amount)}</button></form>
+      <form method="post" action="${self}/cancel">
+      <button class="cancel" type="submit">${text.cancel}</button></form>`
     : html`<p class="mark ${state}" aria-hidden="true">${state === 'paid' ? '✓' : '×'}</p>
-      <h1>${text[state]}</h1>${amountOf(trade)}<p class="subject">${trade.subject}</p><p class="note">${text[`${state}Note`]}</p>
+      <h1>${text[state]}</h1>${amountOf(trade)}
+      <p class="subject">${trade.subject}</p><p class="note">${text[`${state}Note`]}</p>
       ${backLink(trade.return_url, text.back)}`
   const other = settings.language === 'zh' ? 'en' : 'zh'
   return frame(settings, { title: text.title, switchTo: `${self}?lang=${other}`, body })
@@ -78,7 +83,8 @@ export function problemPage(
 ): Html {
   const text = texts[settings.language]
   const note = problem.kind === 'missing' ? text.missingNote : `${problem.code} · ${problem.message}`
-  const body = html`<p class="mark closed" aria-hidden="true">×</p><h1>${text[problem.kind]}</h1><p class="note">${note}</p>`
+  const body = html`<p class="mark closed" aria-hidden="true">×</p>
+    <h1>${text[problem.kind]}</h1><p class="note">${note}</p>`
   return frame(settings, { title: text.title, body })
 }
 
@@ -98,7 +104,7 @@ function frame(
   const text = texts[settings.language]
   const language = settings.language === 'zh' ? 'zh-CN' : 'en'
   const link =
-    page.switchTo === undefined ? html`` : html`<a class="language" href="${page.switchTo}" hreflang="${settings.language === 'zh' ? 'en' : 'zh-CN'}">${text.other}</a>`
+    page.switchTo === undefined ? html`` : html`<a class="language" href="${page.switchTo}">${text.other}</a>`
   return html`<!doctype html>
 <html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>${page.title}</title>
@@ -126,7 +132,7 @@ h1{font-size:20px;margin:8px 0}
 .amount span{font-size:26px;margin-right:4px;font-weight:600}
 .amount small{font-size:26px}
 .subject{margin:0 0 20px;color:var(--soft);overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:auto 1fr;gap:8px 16px;margin:0 0 24px;padding:16px 0 0;border-top:1px solid var(--line);
+dl{display:grid;grid-template-columns:auto minmax(0,1fr);gap:8px 16px;margin:0 0 24px;padding:16px 0 0;border-top:1px solid var(--line);
 font-size:14px;text-align:left}
 dt{color:var(--soft)}
 dd{margin:0;text-align:right;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}

@@ -33,7 +33,10 @@ export class FaultPlans {
   }
 
   /** The plan for the notifications of a trade. */
-  async notifyPlan(target: Required<Target>, tx: Queryable = this.#database): Promise<NonNullable<FaultPlan['notify']>> {
+  async notifyPlan(
+    target: Required<Target>,
+    tx: Queryable = this.#database,
+  ): Promise<NonNullable<FaultPlan['notify']>> {
     const [row] = await tx.query<{ plan: FaultPlan }>({
       name: 'sim-fault-notify',
       text: `select plan from sim_alipay_fault where app_id = $1 and out_trade_no in ($2, '')

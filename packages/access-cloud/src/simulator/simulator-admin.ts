@@ -30,7 +30,8 @@ export async function answerAdmin(
   const appId = searchParams.get('appId') ?? ''
   if (pathname === '/alipay/admin/faults' && request.method === 'PUT') {
     const value = parse(request.body)
-    if (!faultRequest.Check(value)) throw invalid(faultRequest.Errors(value)[0]?.instancePath, faultRequest.Errors(value)[0]?.message)
+    if (!faultRequest.Check(value))
+      throw invalid(faultRequest.Errors(value)[0]?.instancePath, faultRequest.Errors(value)[0]?.message)
     knownApp(simulator, value.appId)
     const { plan, ...target } = value
     await simulator.faults.set(target, plan)

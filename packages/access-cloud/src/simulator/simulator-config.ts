@@ -21,7 +21,7 @@ export const AlipaySimulatorConfig = Type.Object(
     ),
     /** The simulated Alipay's private key; merchants get its public half. */
     privateKeyPem: key,
-    /** Seconds between a failed notification and the next; default as the real one: 4 m, 10 m, 10 m, 1 h, 2 h, 6 h, 15 h. */
+    /** Seconds from a failed notification to the next; default as the real one: 4 m, 10 m, 10 m, 1 h, 2 h, 6 h, 15 h. */
     notifyDelaysSeconds: Type.Optional(Type.Array(Type.Integer({ minimum: 0, maximum: 86_400 }), { maxItems: 20 })),
   },
   { additionalProperties: false },

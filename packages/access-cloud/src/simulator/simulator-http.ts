@@ -167,8 +167,13 @@ function isAdmin(request: IncomingMessage, adminKey: string | undefined): boolea
 }
 
 function page(status: number, content: Html, formAction = "'none'"): Reply {
-  const policy = `default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action ${formAction}`
-  const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy, 'cache-control': 'no-store' }
+  const closed = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+  const policy = `${closed}; form-action ${formAction}`
+  const headers = {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': policy,
+    'cache-control': 'no-store',
+  }
   return { status, headers, body: html`${content}`.text }
 }
 

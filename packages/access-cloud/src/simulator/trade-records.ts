@@ -28,7 +28,9 @@ export interface RefundRow {
   readonly at: number
 }
 
-type Key = { readonly token: string } | { readonly appId: string; readonly outTradeNo?: string; readonly tradeNo?: string }
+type Key =
+  | { readonly token: string }
+  | { readonly appId: string; readonly outTradeNo?: string; readonly tradeNo?: string }
 
 /** Finds and locks a trade; one whose time is over is closed on the way, as the real one would find it. */
 export async function lockTrade(tx: Queryable, key: Key, now: number): Promise<TradeRow | undefined> {

@@ -47,11 +47,9 @@ create function cart_merge(source text, target text, now_ms bigint)
 returns table (sku text, quantity int) language plpgsql as $$
 #variable_conflict use_column
 begin
-  -- "do nothing" takes no lock on a row that exists; both rows are then locked in one order, so that two merges that
-  -- cross cannot wait for each other.
-  insert into cart (id, touched_at) values (target, now_ms) on conflict (id) do nothing;
-  perform 1 from cart where id in (source, target) order by id for update;
-  update cart set touched_at = greatest(touched_at, now_ms) where id = target;
+  -- Both rows are made or locked in one order, so that two merges that cross cannot wait for each other.
+  insert into cart (id, touched_at) select id, now_ms from unnest(array[source, target]) as both_carts (id) order by id
+    on conflict (id) do update set touched_at = greatest(cart.touched_at, excluded.touched_at);
   insert into cart_line as l (cart, sku, quantity)
     select target, s.sku, s.quantity from cart_line s where s.cart = source order by s.ordinal
     on conflict (cart, sku) do update set quantity = least(l.quantity + excluded.quantity, ${maxUnits});

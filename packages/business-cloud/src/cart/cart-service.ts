@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Handlers } from '@aaas/core-cloud/contract'
 import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
-import { type Database, sqlState, type Statement } from '@aaas/support-cloud/rdbms'
+import { type Database, type Statement, sqlState } from '@aaas/support-cloud/rdbms'
 import type { SkuSource } from '../catalogue/sku-facts.js'
 import type { Cart, cartContract } from './cart-contract.js'
 import { limitState, maxLines, maxUnits } from './cart-migrations.js'
@@ -82,7 +82,10 @@ export class CartService implements Handlers<typeof cartContract> {
     }
   }
 
-  #change(input: { readonly cartId: string; readonly sku: string; readonly quantity: number }, adds: boolean): Promise<Cart> {
+  #change(
+    input: { readonly cartId: string; readonly sku: string; readonly quantity: number },
+    adds: boolean,
+  ): Promise<Cart> {
     const { cartId, sku, quantity } = input
     if (!Number.isInteger(quantity) || quantity < 0 || quantity > maxUnits) {
       throw overLimit('quantity', `at most ${maxUnits} units of one SKU`)
@@ -99,14 +102,18 @@ export class CartService implements Handlers<typeof cartContract> {
       return { cartId, lines: [...(await this.deps.db.query<Line>(statement))] }
     } catch (error) {
       if (sqlState(error) !== limitState) throw error
-      if (error instanceof Error && error.message === 'units') throw overLimit('quantity', `at most ${maxUnits} units of one SKU`, error)
+      if (error instanceof Error && error.message === 'units')
+        throw overLimit('quantity', `at most ${maxUnits} units of one SKU`, error)
       throw overLimit('sku', `at most ${maxLines} lines in a cart`, error)
     }
   }
 
   async #known(sku: string): Promise<void> {
     if ((await this.deps.skus.loadSkus([sku])).has(sku)) return
-    throw new CloudError('business.catalogue.unknown-product', `no SKU '${sku}' on the shelf`, { field: 'sku', details: { sku } })
+    throw new CloudError('business.catalogue.unknown-product', `no SKU '${sku}' on the shelf`, {
+      field: 'sku',
+      details: { sku },
+    })
   }
 
   #now(): number {

@@ -41,6 +41,7 @@ create table catalogue_state (
 insert into catalogue_state default values;
 `
 
+/** Reads join pricing's `price` and the inventory's `stock_level`: migrate those too before the first call. */
 export const catalogueMigrations: MigrationSet = {
   owner: 'business-cloud/catalogue',
   migrations: [{ level: 1, name: 'shelf', up: shelf }],

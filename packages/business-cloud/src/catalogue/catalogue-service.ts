@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { Handlers } from '@aaas/core-cloud/contract'
-import type { Clock, Logger } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError, type Logger } from '@aaas/core-cloud/kernel'
 import type { Cache } from '@aaas/support-cloud/cache'
 import type { Database } from '@aaas/support-cloud/rdbms'
-import type { SearchIndex, SearchQuery } from '@aaas/support-cloud/search'
+import type { SearchIndex, SearchQuery, SearchResult } from '@aaas/support-cloud/search'
 import type { Category, catalogueContract, Product, ProductPage, ProductSort } from './catalogue-contract.js'
 import { readImport } from './import-csv.js'
 import { storeImport } from './import-store.js'
 import { indexBatches, indexStamp } from './product-index.js'
 import { Shelf } from './shelf.js'
-import type { ShelfVersion } from './shelf-reads.js'
 import type { InitialStock, ListPriceWriter, SkuFacts, SkuSource } from './sku-facts.js'
+
+const maxSkus = 1_000
 
 type Handler = Handlers<typeof catalogueContract>
 type Input<K extends keyof Handler> = Parameters<Handler[K]>[0]
@@ -45,7 +46,7 @@ export class CatalogueService implements Handler, SkuSource {
   #indexing: Promise<boolean> | undefined
 
   constructor(readonly deps: CatalogueDeps) {
-    this.#shelf = new Shelf({ ...deps, onVersion: version => this.#onVersion(version) })
+    this.#shelf = new Shelf({ ...deps, onVersion: () => this.#indexSoon() })
   }
 
   async listCategories(_input?: Input<'listCategories'>): Promise<{ categories: Category[] }> {
@@ -68,12 +69,15 @@ export class CatalogueService implements Handler, SkuSource {
     const query = searchQuery(input)
     const text = input.text.trim().toLowerCase()
     // Hashed, because a key of the cache is short and a text is whatever people type.
-    const name = createHash('sha256').update(JSON.stringify({ ...query, text })).digest('base64url')
-    return (await this.#shelf.found(name, () => this.deps.search.search(query))) as Awaited<ReturnType<Handler['search']>>
+    const name = createHash('sha256')
+      .update(JSON.stringify({ ...query, text }))
+      .digest('base64url')
+    const page = await this.#shelf.found(name, () => this.#find(query))
+    return page as Awaited<ReturnType<Handler['search']>>
   }
 
   /**
-   * Imports a CSV, all rows or none; columns in `docs/guide` and at {@link readImport}.
+   * Imports a CSV, all rows or none; its columns are described at {@link readImport}.
    * @throws CloudError `business.catalogue.invalid-import`; `details` has `problems` ({row, field, reason}, at most 100)
    *   and their whole `count`.
    */
@@ -90,7 +94,7 @@ export class CatalogueService implements Handler, SkuSource {
     await this.refresh()
     this.deps.onChanged?.({ version, slugs: parsed.products.map(product => product.slug) })
     await this.ensureIndexed().catch((error: unknown) => {
-      // The import stands; whoever sees the new version next builds the index again.
+      // The import stands; the next search that fails, or the next start, builds the index again.
       this.deps.logger.error('catalogue: the search index was not rebuilt', { error })
     })
     return { products: parsed.products.length, skus: parsed.skus.length }
@@ -98,6 +102,9 @@ export class CatalogueService implements Handler, SkuSource {
 
   /** What pricing, cart and order need of SKUs. From memory: no database call while the shelf stays as it is. */
   async loadSkus(skus: readonly string[]): Promise<ReadonlyMap<string, SkuFacts>> {
+    if (skus.length > maxSkus) {
+      throw new CloudError('core.contract.invalid-input', `at most ${maxSkus} SKUs a call`, { field: 'skus' })
+    }
     return this.#shelf.skus(skus)
   }
 
@@ -123,13 +130,24 @@ export class CatalogueService implements Handler, SkuSource {
     await this.deps.cache.invalidate(['catalogue'])
   }
 
+  async #find(query: SearchQuery): Promise<SearchResult> {
+    try {
+      return await this.deps.search.search(query)
+    } catch (error) {
+      // The index may have lost its file: it is built again while the callers are told to come back.
+      if (CloudError.is(error, 'support.search.unavailable')) this.#indexSoon()
+      throw error
+    }
+  }
+
   async #index(): Promise<boolean> {
     const stamp = indexStamp(await this.#shelf.version())
     const current = await this.deps.search.stamp()
     if (current === stamp || current?.startsWith(`${stamp}:again:`)) return false
     const built = await this.deps.search.rebuild(this.#batches(), { stamp })
     await this.deps.cache.invalidate(['catalogue'])
-    if (built) this.deps.logger.info('catalogue: search index built', { stamp, products: await this.deps.search.count() })
+    if (built)
+      this.deps.logger.info('catalogue: search index built', { stamp, products: await this.deps.search.count() })
     return built
   }
 
@@ -137,9 +155,9 @@ export class CatalogueService implements Handler, SkuSource {
     return indexBatches(this.deps.db, this.deps.currency)
   }
 
-  #onVersion(version: ShelfVersion): void {
+  #indexSoon(): void {
     this.ensureIndexed().catch((error: unknown) => {
-      this.deps.logger.error('catalogue: the search index was not rebuilt', { error, version: version.version })
+      this.deps.logger.error('catalogue: the search index was not rebuilt', { error })
     })
   }
 }
@@ -149,7 +167,10 @@ function searchQuery(input: Input<'search'>): SearchQuery {
   return {
     text: input.text,
     filters: {
-      keywords: { ...(category === undefined ? {} : { category: [category] }), ...(brand === undefined ? {} : { brand: [brand] }) },
+      keywords: {
+        ...(category === undefined ? {} : { category: [category] }),
+        ...(brand === undefined ? {} : { brand: [brand] }),
+      },
     },
     sort: indexSorts[sort],
     offset,

@@ -2,7 +2,13 @@ import { Readable } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
 import { readHeader } from './import-columns.js'
 import { RowReader } from './import-fields.js'
-import { CatalogueDraft, type ImportedCatalogue, type ImportProblem, invalidImport, maxProblems } from './import-rows.js'
+import {
+  CatalogueDraft,
+  type ImportedCatalogue,
+  type ImportProblem,
+  invalidImport,
+  maxProblems,
+} from './import-rows.js'
 
 const maxBytes = 50_000_000
 const maxRows = 100_000
@@ -95,7 +101,9 @@ async function* records(
 class FileProblem extends Error {}
 
 /** Text in pieces that keep the event loop free, with the limits of the whole file. */
-async function* text(source: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): AsyncGenerator<string> {
+async function* text(
+  source: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const decode = (bytes?: Uint8Array): string => {
     try {

@@ -89,7 +89,10 @@ export class RowReader {
     const values: Record<string, Localized> = {}
     for (const { name, zh, en } of columns) {
       const faults = this.#faults
-      const value = { 'zh-CN': this.#at(zh, `${prefix}${name}_zh`, maxValue), en: this.#at(en, `${prefix}${name}_en`, maxValue) }
+      const value = {
+        'zh-CN': this.#at(zh, `${prefix}${name}_zh`, maxValue),
+        en: this.#at(en, `${prefix}${name}_en`, maxValue),
+      }
       if (faults !== this.#faults || (value['zh-CN'] === '' && value.en === '')) continue
       if (value['zh-CN'] === '') this.#fault(`${prefix}${name}_zh`, 'is empty while the other language is not')
       else if (value.en === '') this.#fault(`${prefix}${name}_en`, 'is empty while the other language is not')
@@ -105,7 +108,11 @@ export class RowReader {
     if (text === '') this.#fault('price', 'is empty')
     else if (amount !== undefined) this.#fault('price', `is over ${maxListAmount / 10 ** this.#decimals}`)
     else if (/^-/.test(text)) this.#fault('price', `'${text}' is negative`)
-    else this.#fault('price', `'${text}' must look like ${this.#decimals === 0 ? '199' : `199.${'90'.padEnd(this.#decimals, '0')}`}`)
+    else
+      this.#fault(
+        'price',
+        `'${text}' must look like ${this.#decimals === 0 ? '199' : `199.${'90'.padEnd(this.#decimals, '0')}`}`,
+      )
     return 0
   }
 

@@ -141,10 +141,16 @@ export class CatalogueDraft {
       ['image', row.image, first.image],
       ...localized('name', row.name, first.name),
       ...localized('description', row.description, first.description),
-      ...Object.entries(row.attributes).flatMap(([key, value]) => localized(`attr_${key}`, value, first.attributes[key])),
+      ...Object.entries(row.attributes).flatMap(([key, value]) =>
+        localized(`attr_${key}`, value, first.attributes[key]),
+      ),
     ] as const) {
       if (mine !== '' && mine !== theirs) {
-        this.report({ row: row.row, field, reason: `differs from row ${first.row} of the same product; leave it empty to repeat` })
+        this.report({
+          row: row.row,
+          field,
+          reason: `differs from row ${first.row} of the same product; leave it empty to repeat`,
+        })
       }
     }
     const names = optionNames(row)
@@ -154,7 +160,8 @@ export class CatalogueDraft {
     } else {
       const values = optionValues(row)
       const twin = draft.optionValues.get(values)
-      if (twin !== undefined) this.report({ row: row.row, field: 'option', reason: `cannot be told from row ${twin}: same options` })
+      if (twin !== undefined)
+        this.report({ row: row.row, field: 'option', reason: `cannot be told from row ${twin}: same options` })
       draft.optionValues.set(values, row.row)
     }
     this.#push(draft, row)
@@ -162,7 +169,8 @@ export class CatalogueDraft {
   }
 
   #push(draft: Draft, row: ImportRow): void {
-    if (draft.skus === maxSkus) this.report({ row: row.row, field: 'slug', reason: `${row.slug} has more than ${maxSkus} SKUs` })
+    if (draft.skus === maxSkus)
+      this.report({ row: row.row, field: 'slug', reason: `${row.slug} has more than ${maxSkus} SKUs` })
     const { sku, slug: product, options, amount, stock } = row
     this.#skus.push({ row: row.row, sku, product, position: draft.skus, options, amount, stock })
     draft.skus += 1
@@ -185,7 +193,11 @@ export class CatalogueDraft {
   }
 }
 
-function localized(field: string, mine: Localized, theirs: Localized | undefined): [string, string, string | undefined][] {
+function localized(
+  field: string,
+  mine: Localized,
+  theirs: Localized | undefined,
+): [string, string, string | undefined][] {
   return [
     [`${field}_zh`, mine['zh-CN'], theirs?.['zh-CN']],
     [`${field}_en`, mine.en, theirs?.en],
@@ -197,5 +209,9 @@ function optionNames(row: ImportRow): string {
 }
 
 function optionValues(row: ImportRow): string {
-  return JSON.stringify(Object.entries(row.options).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.en]))
+  return JSON.stringify(
+    Object.entries(row.options)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => [key, value.en]),
+  )
 }

@@ -55,7 +55,11 @@ async function refuseMovedSkus(tx: Queryable, parsed: ImportedCatalogue): Promis
   const rowOf = new Map(parsed.skus.map(row => [row.sku, row.row]))
   throw invalidImport(
     moved
-      .map(({ sku, product }) => ({ row: rowOf.get(sku) ?? 0, field: 'sku', reason: `${sku} belongs to product ${product}` }))
+      .map(({ sku, product }) => ({
+        row: rowOf.get(sku) ?? 0,
+        field: 'sku',
+        reason: `${sku} belongs to product ${product}`,
+      }))
       .sort((a, b) => a.row - b.row),
     moved.length,
   )

@@ -1,4 +1,14 @@
-export { Category, catalogueContract, Language, Localized, Product, ProductPage, ProductSort, ProductSummary, Sku } from './catalogue-contract.js'
+export {
+  Category,
+  catalogueContract,
+  Language,
+  Localized,
+  Product,
+  ProductPage,
+  ProductSort,
+  ProductSummary,
+  Sku,
+} from './catalogue-contract.js'
 export { catalogueMigrations } from './catalogue-migrations.js'
 export { type CatalogueChange, type CatalogueDeps, CatalogueService } from './catalogue-service.js'
 export { readImport } from './import-csv.js'

@@ -26,13 +26,13 @@ export async function* indexBatches(db: Queryable, currency: string): AsyncGener
   let after = 0
   for (;;) {
     const rows = await readIndexRows(db, currency, after, batchSize)
-    if (rows.length > 0) yield rows.map(documentOf)
+    if (rows.length > 0) yield rows.flatMap(row => (row.amount === null ? [] : documentOf(row, row.amount)))
     if (rows.length < batchSize) return
     after = rows.at(-1)?.ordinal ?? after
   }
 }
 
-function documentOf(row: IndexRow): SearchDocument {
+function documentOf(row: IndexRow, amount: number): SearchDocument {
   const facts = [row.attributes, ...row.options].flatMap(group => Object.values(group))
   return {
     id: row.slug,
@@ -45,7 +45,7 @@ function documentOf(row: IndexRow): SearchDocument {
       description: bothLanguages([row.description]),
     },
     keywords: { category: row.category, brand: row.brand },
-    numbers: { amount: row.amount, ordinal: row.ordinal },
+    numbers: { amount, ordinal: row.ordinal },
   }
 }
 

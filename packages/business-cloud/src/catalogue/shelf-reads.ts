@@ -9,7 +9,10 @@ export interface ShelfVersion {
 }
 
 export async function readVersion(db: Queryable): Promise<ShelfVersion> {
-  const [row] = await db.query<ShelfVersion>({ name: 'catalogue-version', text: 'select epoch, version from catalogue_state' })
+  const [row] = await db.query<ShelfVersion>({
+    name: 'catalogue-version',
+    text: 'select epoch, version from catalogue_state',
+  })
   if (row === undefined) throw new Error('catalogue_state has no row')
   return row
 }
@@ -132,7 +135,11 @@ export function readAvailable(
 }
 
 /** Facts of SKUs that are on the shelf, priced or not. */
-export async function readSkuFacts(db: Queryable, currency: string, skus: readonly string[]): Promise<readonly SkuFacts[]> {
+export async function readSkuFacts(
+  db: Queryable,
+  currency: string,
+  skus: readonly string[],
+): Promise<readonly SkuFacts[]> {
   const rows = await db.query<Omit<SkuFacts, 'amount'> & { amount: number | null }>({
     name: 'catalogue-skus',
     text: `select s.sku, p.slug, p.name, s.options, p.image, p.brand, p.category, price.amount, $1::text as currency
@@ -155,18 +162,29 @@ export interface IndexRow {
   readonly attributes: Readonly<Record<string, Localized>>
   readonly options: readonly Readonly<Record<string, Localized>>[]
   readonly skus: readonly string[]
-  readonly amount: number
+  /** Lowest list price; null: nothing to sell in this currency, so not on the shelf. */
+  readonly amount: number | null
 }
 
-/** Products for the search index, `limit` of them after the given ordinal. */
-export function readIndexRows(db: Queryable, currency: string, after: number, limit: number): Promise<readonly IndexRow[]> {
+/** Products for the search index: the next `limit` of them after the given ordinal. */
+export function readIndexRows(
+  db: Queryable,
+  currency: string,
+  after: number,
+  limit: number,
+): Promise<readonly IndexRow[]> {
   return db.query<IndexRow>({
     name: 'catalogue-index-rows',
     text: `select p.slug, p.ordinal, p.name, p.description, p.brand, p.category, c.name as "categoryName", p.attributes,
-        jsonb_agg(s.options order by s.position) as options, array_agg(s.sku order by s.position) as skus,
-        min(price.amount) as amount
-      from ${pricedProduct} join category c on c.slug = p.category
-      where p.on_shelf and p.ordinal > $2 group by p.slug, c.slug order by p.ordinal limit $3`,
+        units.options, units.skus, units.amount
+      from (select * from product where on_shelf and ordinal > $2 order by ordinal limit $3) p
+      join category c on c.slug = p.category
+      cross join lateral (
+        select jsonb_agg(s.options order by s.position) as options, array_agg(s.sku order by s.position) as skus,
+          min(price.amount) as amount
+        from sku s join price on price.sku = s.sku and price.currency = $1 where s.product = p.slug and s.on_shelf
+      ) units
+      order by p.ordinal`,
     values: [currency, after, limit],
   })
 }

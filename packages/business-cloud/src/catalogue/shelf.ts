@@ -1,4 +1,4 @@
-import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError, type Logger } from '@aaas/core-cloud/kernel'
 import type { Cache } from '@aaas/support-cloud/cache'
 import type { Queryable } from '@aaas/support-cloud/rdbms'
 import type { SearchResult } from '@aaas/support-cloud/search'
@@ -39,7 +39,8 @@ interface Stocked<T> {
  * - what only changes with the version (names, prices) is kept for a minute;
  * - whole answers are kept for two seconds, because stock changes without a new version. When one has passed, only the
  *   stock is read again.
- * Every miss is one round trip, and callers that miss together share it.
+ * Every miss is one round trip, and callers that miss together share it. While the database cannot be reached, what is
+ * known is shown on, for a minute: people go on browsing through a restart of it.
  */
 export class Shelf {
   #version: ShelfVersion | undefined
@@ -51,6 +52,7 @@ export class Shelf {
       readonly db: Queryable
       readonly cache: Cache
       readonly clock: Clock
+      readonly logger: Logger
       readonly currency: string
       /** Told once whenever this process sees a new version, the first included. */
       readonly onVersion?: (version: ShelfVersion) => void
@@ -60,9 +62,11 @@ export class Shelf {
   /** The newest version known, at most a second old. */
   async version(): Promise<ShelfVersion> {
     if (this.#version !== undefined && this.deps.clock.monotonic() - this.#checkedAt < versionMs) return this.#version
-    this.#checking ??= this.#check().finally(() => {
-      this.#checking = undefined
-    })
+    this.#checking ??= this.#check()
+      .catch((error: unknown) => this.#goOn(error, this.#version))
+      .finally(() => {
+        this.#checking = undefined
+      })
     return this.#checking
   }
 
@@ -138,6 +142,14 @@ export class Shelf {
     return seen
   }
 
+  /** What is known stands in while the database is away; asked again in a second. */
+  #goOn<T>(error: unknown, known: T | undefined): T {
+    if (known === undefined || !CloudError.is(error, 'support.rdbms.unavailable')) throw error
+    this.deps.logger.warn('catalogue: the database is away; what is known is shown', { error })
+    this.#checkedAt = this.deps.clock.monotonic()
+    return known
+  }
+
   async #key(name: string): Promise<string> {
     const { epoch, version } = await this.version()
     return `catalogue:${epoch.slice(0, 8)}:${version}:${name}`
@@ -148,7 +160,12 @@ export class Shelf {
   }
 
   /** Keeps `load`'s answer for a minute, and every two seconds renews its stock by `restock`. */
-  #keepStocked<T>(key: string, load: () => Promise<T>, restock: (old: T) => Promise<T>, tags?: readonly string[]): Promise<T> {
+  #keepStocked<T>(
+    key: string,
+    load: () => Promise<T>,
+    restock: (old: T) => Promise<T>,
+    tags?: readonly string[],
+  ): Promise<T> {
     return this.#keep(
       key,
       stockMs,
@@ -160,7 +177,8 @@ export class Shelf {
           async (): Promise<Stocked<T>> => ({ value: await load(), at: began }),
           tags,
         )
-        return first.at >= began ? first.value : restock(first.value)
+        if (first.at >= began) return first.value
+        return restock(first.value).catch((error: unknown) => this.#goOn(error, first.value))
       },
       tags,
     )

@@ -19,7 +19,7 @@ export interface SkuFacts {
 
 /** Where services of the order path learn about SKUs. Answers come from memory, at most a second old. */
 export interface SkuSource {
-  /** @returns the SKUs that are on the shelf; the others are absent. At most 100 a call. */
+  /** @returns the SKUs that are on the shelf; the others are absent. At most 1_000 a call. */
   loadSkus(skus: readonly string[]): Promise<ReadonlyMap<string, SkuFacts>>
 }
 

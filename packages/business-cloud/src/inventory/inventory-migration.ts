@@ -1,8 +1,9 @@
 import type { MigrationSet } from '@aaas/support-cloud/rdbms'
 
 /**
- * Stock as SQL. The level of a SKU is one row; its CHECK refuses to oversell whatever the code above does. Every change
- * of a level has its movement in the same transaction, so that the sum of movements is the level at any time.
+ * Stock as SQL. The level of a SKU is one row; its CHECK refuses to oversell whatever the code above does. Every change of
+ * `on_hand` has its movement in the same transaction, so that the sum of movements is the level at any time; `reserved` is
+ * the sum of live reservations: to reserve moves no goods.
  * Rows of a call are always touched in the order of their SKU (collation C): two orders never wait in a circle.
  * A reservation without `expires_at_ms` lives until its owner ends it: an order's life decides, not the sweep.
  * SQLSTATEs: ST001 sold out (DETAIL: SKU), ST002 unknown SKU (DETAIL: SKU), ST003 reservation in another state
@@ -29,9 +30,8 @@ create index stock_reservation_expiry on stock_reservation (expires_at_ms) where
 create table stock_movement (
   id bigint generated always as identity primary key,
   sku text collate "C" not null,
-  on_hand bigint not null default 0,
-  reserved bigint not null default 0,
-  kind text not null check (kind in ('initial', 'adjust', 'reserve', 'release', 'ship')),
+  quantity bigint not null,
+  kind text not null check (kind in ('initial', 'adjust', 'ship')),
   ref text not null,
   reason text,
   at timestamptz not null default now()
@@ -45,14 +45,9 @@ declare
   line record;
 begin
   -- The rows of the hot table come last: they stay locked until the commit.
-  with wanted as (
-    select l.sku collate "C" as sku, sum(l.quantity)::bigint as quantity
-    from jsonb_to_recordset(lines) as l(sku text, quantity bigint) group by 1
-  ), held as (
-    insert into stock_reservation (owner, sku, quantity, state, expires_at_ms)
-    select p_owner, sku, quantity, 'held', p_expires_at_ms from wanted returning sku, quantity
-  )
-  insert into stock_movement (sku, reserved, kind, ref) select sku, quantity, 'reserve', p_owner from held;
+  insert into stock_reservation (owner, sku, quantity, state, expires_at_ms)
+  select p_owner, l.sku, sum(l.quantity), 'held', p_expires_at_ms
+  from jsonb_to_recordset(lines) as l(sku text, quantity bigint) group by l.sku;
   for line in select sku, quantity from stock_reservation where owner = p_owner order by sku loop
     update stock_level set reserved = reserved + line.quantity
     where sku = line.sku and on_hand - reserved >= line.quantity;
@@ -86,9 +81,7 @@ begin
   if states is null or not states <@ array['held', 'confirmed'] then
     raise exception 'the stock of % is not held', p_owner using errcode = 'ST003', detail = p_owner;
   end if;
-  for line in update stock_reservation set state = p_state where owner = p_owner returning sku, quantity loop
-    insert into stock_movement (sku, reserved, kind, ref) values (line.sku, -line.quantity, 'release', p_owner);
-  end loop;
+  update stock_reservation set state = p_state where owner = p_owner;
   for line in select sku, quantity from stock_reservation where owner = p_owner order by sku loop
     update stock_level set reserved = reserved - line.quantity where sku = line.sku;
   end loop;
@@ -101,8 +94,7 @@ declare
 begin
   for line in update stock_reservation set state = 'shipped' where owner = p_owner and state = 'confirmed'
       returning sku, quantity loop
-    insert into stock_movement (sku, on_hand, reserved, kind, ref)
-    values (line.sku, -line.quantity, -line.quantity, 'ship', p_owner);
+    insert into stock_movement (sku, quantity, kind, ref) values (line.sku, -line.quantity, 'ship', p_owner);
   end loop;
   if not found or exists (select from stock_reservation where owner = p_owner and state <> 'shipped') then
     raise exception 'the stock of % is not confirmed', p_owner using errcode = 'ST003', detail = p_owner;
@@ -127,10 +119,10 @@ end $fn$;
 
 create function stock_adjust(p_ref text, p_sku text, p_delta bigint, p_reason text) returns void language plpgsql as $fn$
 begin
-  insert into stock_movement (sku, on_hand, kind, ref, reason) values (p_sku, p_delta, 'adjust', p_ref, p_reason)
+  insert into stock_movement (sku, quantity, kind, ref, reason) values (p_sku, p_delta, 'adjust', p_ref, p_reason)
   on conflict (ref) where kind = 'adjust' do nothing;
   if not found then
-    perform from stock_movement where kind = 'adjust' and ref = p_ref and sku = p_sku and on_hand = p_delta;
+    perform from stock_movement where kind = 'adjust' and ref = p_ref and sku = p_sku and quantity = p_delta;
     if found then return; end if;
     raise exception 'movement % exists with another content', p_ref using errcode = 'ST004', detail = p_ref;
   end if;

@@ -103,7 +103,7 @@ export async function setInitialStock(tx: Queryable, rows: readonly { readonly s
         insert into stock_level (sku, on_hand)
         select sku, max(quantity) from unnest($1::text[], $2::bigint[]) as given(sku, quantity) group by sku order by sku
         on conflict (sku) do nothing returning sku, on_hand)
-      insert into stock_movement (sku, on_hand, kind, ref) select sku, on_hand, 'initial', 'initial' from made where on_hand > 0`,
+      insert into stock_movement (sku, quantity, kind, ref) select sku, on_hand, 'initial', 'initial' from made where on_hand > 0`,
     values: [rows.map(row => row.sku), rows.map(row => row.quantity)],
   })
 }

@@ -29,11 +29,9 @@ const queries: Readonly<Record<string, string>> = {
         where order_number = o.number) s on true
     where l.amount is distinct from o.subtotal or s.amount is distinct from o.total or s.same is not true`,
   'the sum of movements is the level': `
-    select coalesce(l.sku, m.sku) as subject, 'level ' || coalesce(l.on_hand, 0) || '/' || coalesce(l.reserved, 0) || ', movements '
-      || coalesce(m.on_hand, 0) || '/' || coalesce(m.reserved, 0) as fact
-    from stock_level l full join
-      (select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from stock_movement group by sku) m using (sku)
-    where (coalesce(l.on_hand, 0), coalesce(l.reserved, 0)) <> (coalesce(m.on_hand, 0), coalesce(m.reserved, 0))`,
+    select coalesce(l.sku, m.sku) as subject, coalesce(l.on_hand, 0) || ' on hand, movements ' || coalesce(m.quantity, 0) as fact
+    from stock_level l full join (select sku, sum(quantity) as quantity from stock_movement group by sku) m using (sku)
+    where coalesce(l.on_hand, 0) <> coalesce(m.quantity, 0)`,
   'reserved is the sum of live reservations': `
     select l.sku as subject, l.reserved || ' reserved, ' || coalesce(r.quantity, 0) || ' live' as fact
     from stock_level l left join (select sku, sum(quantity) as quantity from stock_reservation

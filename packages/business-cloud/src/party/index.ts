@@ -1,4 +1,4 @@
 export { Party, partyContract } from './party-contract.js'
 export { partyMigrations } from './party-migrations.js'
 export { type PartyDeps, PartyService } from './party-service.js'
-export { defaultCost, type ScryptCost } from './password.js'
+export { defaultCost, PasswordHasher, type ScryptCost } from './password.js'

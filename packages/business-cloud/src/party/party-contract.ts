@@ -19,7 +19,10 @@ export const partyContract = defineContract({
   methods: {
     register: {
       summary: 'Registers a buyer and opens a session.',
-      input: Type.Object({ email, password, name: Type.String({ minLength: 1, maxLength: 80 }) }, { additionalProperties: false }),
+      input: Type.Object(
+        { email, password, name: Type.String({ minLength: 1, maxLength: 80 }) },
+        { additionalProperties: false },
+      ),
       output: Type.Object({ party: Party, sessionToken: Type.String() }),
       errors: ['business.party.taken'],
     },

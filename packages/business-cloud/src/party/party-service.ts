@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { Handlers } from '@aaas/core-cloud/contract'
 import { type Clock, CloudError, type Ids } from '@aaas/core-cloud/kernel'
 import type { Database } from '@aaas/support-cloud/rdbms'
-import { PasswordHasher, type ScryptCost } from './password.js'
 import type { Party, partyContract } from './party-contract.js'
 import {
   beginLogin,
@@ -14,6 +13,7 @@ import {
   purgeParty,
   writeGroups,
 } from './party-store.js'
+import { PasswordHasher, type ScryptCost } from './password.js'
 
 export interface PartyDeps {
   readonly db: Database
@@ -35,7 +35,10 @@ export class PartyService implements Handlers<typeof partyContract> {
   readonly #hasher: PasswordHasher
 
   constructor(readonly deps: PartyDeps) {
-    this.#hasher = new PasswordHasher({ ids: deps.ids, ...(deps.passwordCost === undefined ? {} : { cost: deps.passwordCost }) })
+    this.#hasher = new PasswordHasher({
+      ids: deps.ids,
+      ...(deps.passwordCost === undefined ? {} : { cost: deps.passwordCost }),
+    })
   }
 
   /** @throws CloudError `business.party.taken`; `core.contract.invalid-input` naming the field. */
@@ -46,7 +49,8 @@ export class PartyService implements Handlers<typeof partyContract> {
     const passwordHash = await this.#hasher.hash(input.password)
     const session = this.#newSession()
     const party = await insertParty(this.deps.db, { id: this.deps.ids.uuid(), name, email, passwordHash }, session)
-    if (party === undefined) throw new CloudError('business.party.taken', 'the e-mail address is registered already', { field: 'email' })
+    if (party === undefined)
+      throw new CloudError('business.party.taken', 'the e-mail address is registered already', { field: 'email' })
     return { party, sessionToken: session.token }
   }
 
@@ -91,7 +95,8 @@ export class PartyService implements Handlers<typeof partyContract> {
   async setGroups(input: { readonly email: string; readonly groups: readonly string[] }): Promise<Party> {
     const groups = [...new Set(input.groups)].sort()
     const party = await writeGroups(this.deps.db, normalEmail(input.email), groups)
-    if (party === undefined) throw new CloudError('business.party.unknown', 'no buyer with this e-mail address', { field: 'email' })
+    if (party === undefined)
+      throw new CloudError('business.party.unknown', 'no buyer with this e-mail address', { field: 'email' })
     return party
   }
 
@@ -123,7 +128,8 @@ function hashed(token: string): string {
 function normalEmail(email: string): string {
   const normal = email.normalize('NFKC').trim().toLowerCase()
   // Checked again, because folding can make a space or a second at sign out of a harmless character.
-  if (normal.length > 254 || !/^[^@\s\p{C}]+@[^@\s\p{C}]+$/u.test(normal)) throw invalid('email', 'is not an e-mail address')
+  if (normal.length > 254 || !/^[^@\s\p{C}]+@[^@\s\p{C}]+$/u.test(normal))
+    throw invalid('email', 'is not an e-mail address')
   return normal
 }
 

@@ -47,7 +47,15 @@ export async function insertParty(
         insert into session (token_hash, party, created_at, expires_at) select $5, id, $6, $7 from p
       )
       select ${partyColumns} from p`,
-    values: [party.id, party.name, party.email, party.passwordHash, session.tokenHash, session.now, session.now + sessionMs],
+    values: [
+      party.id,
+      party.name,
+      party.email,
+      party.passwordHash,
+      session.tokenHash,
+      session.now,
+      session.now + sessionMs,
+    ],
   })
   return row === undefined ? undefined : partyOf(row)
 }
@@ -102,7 +110,14 @@ export async function finishLogin(
       o as (delete from session where token_hash in (
         select token_hash from session where party = $1 order by created_at desc, token_hash offset ${maxSessions - 1}))
       insert into session (token_hash, party, created_at, expires_at) values ($4, $1, $5, $6)`,
-    values: [login.partyId, login.email, login.newHash ?? null, session.tokenHash, session.now, session.now + sessionMs],
+    values: [
+      login.partyId,
+      login.email,
+      login.newHash ?? null,
+      session.tokenHash,
+      session.now,
+      session.now + sessionMs,
+    ],
   })
 }
 

@@ -29,7 +29,12 @@ export class PasswordHasher {
   #decoy: Promise<string> | undefined
 
   /** @param options.parallel - hashes at once, default 2. @param options.waiting - callers that may wait, default 64. */
-  constructor(options: { readonly ids: Ids; readonly cost?: ScryptCost; readonly parallel?: number; readonly waiting?: number }) {
+  constructor(options: {
+    readonly ids: Ids
+    readonly cost?: ScryptCost
+    readonly parallel?: number
+    readonly waiting?: number
+  }) {
     this.#ids = options.ids
     this.#cost = options.cost ?? defaultCost
     this.#parallel = options.parallel ?? 2
@@ -53,7 +58,9 @@ export class PasswordHasher {
       this.#decoy = undefined
       throw error
     })
-    const match = stored.exec(hash ?? (await this.#decoy))
+    // Awaited for everybody, or the first unknown address after a start would take twice as long.
+    const decoy = await this.#decoy
+    const match = stored.exec(hash ?? decoy)
     if (match === null) throw new CloudError('core.kernel.internal', 'a stored password hash is malformed')
     const [, N, r, p, salt = '', key = ''] = match
     const cost = { N: Number(N), r: Number(r), p: Number(p) }
@@ -69,7 +76,9 @@ export class PasswordHasher {
       return await new Promise((resolve, reject) => {
         const options = { ...cost, maxmem: 256 * cost.N * cost.r }
         // NFKC, so that a password typed on another keyboard is the same password (NIST SP 800-63B).
-        scrypt(password.normalize('NFKC'), salt, keyBytes, options, (error, key) => (error ? reject(error) : resolve(key)))
+        scrypt(password.normalize('NFKC'), salt, keyBytes, options, (error, key) =>
+          error ? reject(error) : resolve(key),
+        )
       })
     } finally {
       this.#leave()

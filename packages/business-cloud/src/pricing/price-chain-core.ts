@@ -68,7 +68,8 @@ function problem(field: string, reason: string): { readonly problem: ChainProble
 
 function adjustmentsProblem(before: readonly Adjustment[], after: readonly Adjustment[]): string | undefined {
   if (after.length > maxAdjustments) return `more than ${maxAdjustments}`
-  if (after.some(adjustment => !Number.isSafeInteger(adjustment.amount))) return 'an amount is not a whole number of minor units'
+  if (after.some(adjustment => !Number.isSafeInteger(adjustment.amount)))
+    return 'an amount is not a whole number of minor units'
   const left = [...after]
   for (const adjustment of before) {
     const at = left.findIndex(other => other.code === adjustment.code && other.amount === adjustment.amount)
@@ -97,7 +98,13 @@ function tierAdjustments(line: PricedLine, rules: PriceRules): Adjustment[] {
   const off = Number((BigInt(line.unitAmount) * BigInt(line.quantity) * BigInt(best)) / 10_000n)
   if (off === 0) return []
   const percent = best / 100
-  return [{ code: 'quantity-tier', label: { 'zh-CN': `满 ${bestFrom} 件减 ${percent}%`, en: `${percent}% off from ${bestFrom}` }, amount: -off }]
+  return [
+    {
+      code: 'quantity-tier',
+      label: { 'zh-CN': `满 ${bestFrom} 件减 ${percent}%`, en: `${percent}% off from ${bestFrom}` },
+      amount: -off,
+    },
+  ]
 }
 
 function totalled(currency: string, lines: QuoteLine[], rules: PriceRules): Quote {

@@ -3,7 +3,14 @@ import type { Handlers } from '@aaas/core-cloud/contract'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import type { SkuSource } from '../catalogue/sku-facts.js'
 import { applyAdjustments, baseQuote, type PricedLine, type PriceRules } from './price-chain-core.js'
-import { maxListAmount, type OrderLineInput, type PriceBuyer, type pricingContract, type Quote, quoteHook } from './pricing-contract.js'
+import {
+  maxListAmount,
+  type OrderLineInput,
+  type PriceBuyer,
+  type pricingContract,
+  type Quote,
+  quoteHook,
+} from './pricing-contract.js'
 
 export interface PricingConfig extends PriceRules {
   /** ISO 4217 code of the site; the SKU source gives prices in it. */
@@ -52,9 +59,14 @@ export class PricingService implements Handlers<typeof pricingContract> {
     return lines.map(({ sku, quantity }, index) => {
       const known = facts.get(sku)
       const where = { field: `lines/${index}/sku`, details: { sku } }
-      if (known === undefined) throw new CloudError('business.catalogue.unknown-product', `no SKU '${sku}' on the shelf`, where)
+      if (known === undefined)
+        throw new CloudError('business.catalogue.unknown-product', `no SKU '${sku}' on the shelf`, where)
       if (known.amount === undefined || known.currency !== this.deps.config.currency) {
-        throw new CloudError('business.pricing.unavailable', `'${sku}' has no price in ${this.deps.config.currency}`, where)
+        throw new CloudError(
+          'business.pricing.unavailable',
+          `'${sku}' has no price in ${this.deps.config.currency}`,
+          where,
+        )
       }
       return { sku, quantity, unitAmount: known.amount }
     })
@@ -70,7 +82,8 @@ function checkLines(lines: readonly OrderLineInput[]): void {
   const seen = new Set<string>()
   for (const [index, { sku, quantity }] of lines.entries()) {
     if (seen.has(sku)) refuse(`lines/${index}/sku`, `'${sku}' comes twice`)
-    if (!Number.isInteger(quantity) || quantity < 1 || quantity > maxQuantity) refuse(`lines/${index}/quantity`, `1 to ${maxQuantity}`)
+    if (!Number.isInteger(quantity) || quantity < 1 || quantity > maxQuantity)
+      refuse(`lines/${index}/quantity`, `1 to ${maxQuantity}`)
     seen.add(sku)
   }
 }
@@ -84,12 +97,20 @@ function checkConfig(config: PricingConfig): void {
   const tiers = config.quantityTiers ?? []
   check(tiers.length <= 20, 'quantityTiers', 'at most 20')
   for (const [index, { from, basisPoints }] of tiers.entries()) {
-    check(Number.isInteger(from) && from >= 2 && from <= maxQuantity, `quantityTiers/${index}/from`, `2 to ${maxQuantity}`)
+    check(
+      Number.isInteger(from) && from >= 2 && from <= maxQuantity,
+      `quantityTiers/${index}/from`,
+      `2 to ${maxQuantity}`,
+    )
     const inRange = Number.isInteger(basisPoints) && basisPoints >= 1 && basisPoints <= 10_000
     check(inRange, `quantityTiers/${index}/basisPoints`, '1 to 10,000')
   }
   if (config.freight === undefined) return
   check(isAmount(config.freight.amount), 'freight/amount', `0 to ${maxListAmount} minor units`)
   const { freeFrom } = config.freight
-  check(freeFrom === undefined || Number.isSafeInteger(freeFrom), 'freight/freeFrom', 'must be a whole number of minor units')
+  check(
+    freeFrom === undefined || Number.isSafeInteger(freeFrom),
+    'freight/freeFrom',
+    'must be a whole number of minor units',
+  )
 }

@@ -1,15 +1,20 @@
 import { silentLogger } from '@aaas/core-cloud/kernel'
+import { type Cache, memoryCache } from '@aaas/support-cloud/cache'
 import { type Database, migrate, pgDatabase, type Queryable, type Statement } from '@aaas/support-cloud/rdbms'
 import { type SearchIndex, sqliteSearchIndex } from '@aaas/support-cloud/search'
 import { ManualClock, openTestDatabase } from '@aaas/testing'
-import { type CatalogueDeps, CatalogueService, catalogueMigrations, productIndexFields } from '../../src/catalogue/index.js'
+import {
+  type CatalogueDeps,
+  CatalogueService,
+  catalogueMigrations,
+  productIndexFields,
+} from '../../src/catalogue/index.js'
 import { listPrices, pricingMigrations } from '../../src/pricing/index.js'
-import { MapCache } from './map-cache.js'
 
 export interface CatalogueFixture extends AsyncDisposable {
   readonly db: Database
   readonly clock: ManualClock
-  readonly cache: MapCache
+  readonly cache: Cache
   readonly search: SearchIndex
   readonly catalogue: CatalogueService
   /** Statements sent since the last `statements.length = 0`. */
@@ -44,12 +49,12 @@ export async function openCatalogue(): Promise<CatalogueFixture> {
     },
   }
   const clock = new ManualClock()
-  const cache = new MapCache(clock)
+  const cache = memoryCache({ clock })
   const search = sqliteSearchIndex({ file: ':memory:', fields: productIndexFields })
   const another = (more: Partial<CatalogueDeps> = {}): CatalogueService =>
     new CatalogueService({
       db,
-      cache: new MapCache(clock),
+      cache: memoryCache({ clock }),
       search,
       stock: setInitial,
       prices: listPrices,
@@ -93,7 +98,10 @@ export function bigShop(products: number): string {
   const lines = [header]
   for (let at = 0; at < products; at++) {
     const shared = `p-${at},c-${at % 12},分类${at % 12},Category ${at % 12},Brand ${at % 40},保温水壶 ${at},Insulated kettle ${at},"做工精细，适合家庭使用","Made with care, for daily use",art/p-${at % 50}.svg`
-    lines.push(`${shared},S-${at}-R,${100 + at}.50,10,红色,red,钢,steel`, `${shared},S-${at}-B,${110 + at}.50,10,蓝色,blue,钢,steel`)
+    lines.push(
+      `${shared},S-${at}-R,${100 + at}.50,10,红色,red,钢,steel`,
+      `${shared},S-${at}-B,${110 + at}.50,10,蓝色,blue,钢,steel`,
+    )
   }
   return lines.join('\n')
 }

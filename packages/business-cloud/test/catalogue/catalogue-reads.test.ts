@@ -1,5 +1,7 @@
-import { Compile } from 'typebox/compile'
+import { CloudError } from '@aaas/core-cloud/kernel'
+import type { SearchIndex } from '@aaas/support-cloud/search'
 import { test } from 'tap'
+import { Compile } from 'typebox/compile'
 import { catalogueContract } from '../../src/catalogue/index.js'
 import { openCatalogue, smallShop } from './catalogue-fixture.js'
 
@@ -47,7 +49,10 @@ test('an imported shop is listed, shown and found', async t => {
     { sku: 'KET-B', options: { color: { 'zh-CN': '蓝色', en: 'blue' } }, amount: 13900, available: 0 },
   ])
   t.equal(product.currency, 'CNY')
-  await t.rejects(catalogue.getProduct({ slug: 'nothing' }), { code: 'business.catalogue.unknown-product', field: 'slug' })
+  await t.rejects(catalogue.getProduct({ slug: 'nothing' }), {
+    code: 'business.catalogue.unknown-product',
+    field: 'slug',
+  })
 })
 
 test('search finds products in both languages, with brands and filters', async t => {
@@ -63,7 +68,7 @@ test('search finds products in both languages, with brands and filters', async t
     ['kettles', ['kettle']],
     ['红色', ['kettle']],
     ['silicone', ['phone-case']],
-    ['家居', ['kettle', 'green-tea']],
+    ['家居', ['green-tea', 'kettle']],
     ['CASE-1', ['phone-case']],
     ['ket', ['kettle']],
     ['沙发', []],
@@ -149,7 +154,13 @@ test('SKUs come from memory', async t => {
   await db.query({ text: `delete from price where sku = 'TEA.1'` })
   const first = await catalogue.loadSkus(['KET-R', 'CASE-1', 'TEA.1', 'NONE', 'KET-R'])
   t.equal(first.size, 3)
-  t.match(first.get('KET-R'), { slug: 'kettle', name: { en: 'Insulated kettle' }, amount: 12990, currency: 'CNY', category: 'home' })
+  t.match(first.get('KET-R'), {
+    slug: 'kettle',
+    name: { en: 'Insulated kettle' },
+    amount: 12990,
+    currency: 'CNY',
+    category: 'home',
+  })
   t.equal(first.get('TEA.1')?.amount, undefined)
   statements.length = 0
   t.same([...(await catalogue.loadSkus(['KET-R', 'CASE-1'])).keys()].sort(), ['CASE-1', 'KET-R'])
@@ -170,9 +181,65 @@ test('the index follows the database: built when empty, when older, and on deman
 
   // Another instance imports, with an index file of its own: this one sees the version and follows.
   const changed = smallShop.replace('保温水壶', '电热水壶')
-  await shop.another({ search: { ...search, stamp: async () => 'other', rebuild: async () => true, count: async () => 0 } }).importCsv({ csv: changed })
+  await shop
+    .another({ search: { ...search, stamp: async () => 'other', rebuild: async () => true, count: async () => 0 } })
+    .importCsv({ csv: changed })
   await clock.pass(1_001)
   await catalogue.listCategories()
   t.equal(await catalogue.ensureIndexed().then(() => search.stamp()), await search.stamp())
   t.equal((await search.search({ text: '电热' })).total, 1)
+})
+
+test('browsing goes on while the database is away', async t => {
+  await using shop = await openCatalogue()
+  await shop.catalogue.importCsv({ csv: smallShop })
+  let away = false
+  const query: typeof shop.db.query = statement =>
+    away ? Promise.reject(new CloudError('support.rdbms.unavailable', 'gone')) : shop.db.query(statement)
+  const catalogue = shop.another({ db: { ...shop.db, query } })
+  const browse = async (): Promise<unknown> => [
+    (await catalogue.getProduct({ slug: 'kettle' })).available,
+    (await catalogue.listProducts({})).total,
+    (await catalogue.search({ text: '水壶' })).total,
+    (await catalogue.loadSkus(['KET-R'])).size,
+  ]
+  t.same(await browse(), [10, 3, 1, 1])
+  away = true
+  await shop.clock.pass(30_000)
+  t.same(await browse(), [10, 3, 1, 1])
+  await t.rejects(catalogue.getProduct({ slug: 'green-tea' }), { code: 'support.rdbms.unavailable', retryable: true })
+  await shop.clock.pass(60_000)
+  await t.rejects(browse(), { code: 'support.rdbms.unavailable' })
+  away = false
+  await shop.db.query({ text: `update stock_level set reserved = 1 where sku = 'KET-R'` })
+  await shop.clock.pass(1_001)
+  t.same(await browse(), [9, 3, 1, 1])
+})
+
+test('an index that lost its file is built again', async t => {
+  await using shop = await openCatalogue()
+  const { search } = shop
+  let lost = false
+  const index: SearchIndex = {
+    put: documents => search.put(documents),
+    delete: ids => search.delete(ids),
+    count: () => search.count(),
+    search: query =>
+      lost ? Promise.reject(new CloudError('support.search.unavailable', 'lost')) : search.search(query),
+    stamp: async () => (lost ? undefined : (await search.stamp())?.replace('+', '')),
+    rebuild: async (batches, options) => {
+      const stamp = lost ? `${options.stamp}+` : options.stamp
+      lost = false
+      return search.rebuild(batches, { stamp })
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+  const catalogue = shop.another({ search: index })
+  await catalogue.importCsv({ csv: smallShop })
+  await catalogue.ensureIndexed()
+  lost = true
+  await t.rejects(catalogue.search({ text: '绿茶' }), { code: 'support.search.unavailable', retryable: true })
+  await catalogue.ensureIndexed()
+  t.notOk(lost)
+  t.equal((await catalogue.search({ text: '绿茶' })).total, 1)
 })

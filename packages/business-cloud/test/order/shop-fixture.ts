@@ -90,6 +90,8 @@ export function callContext(key?: string, actor?: Actor): CallContext {
 
 export const address = { name: '王小明', phone: '13800000000', region: '上海', line: '1 Road' }
 
-export function placeInput(...lines: readonly (readonly [sku: string, quantity: number])[]) {
+export type Line = readonly [sku: string, quantity: number]
+
+export function placeInput(...lines: readonly Line[]) {
   return { lines: lines.map(([sku, quantity]) => ({ sku, quantity })), address, language: 'zh-CN' as const }
 }

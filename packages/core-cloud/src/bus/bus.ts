@@ -29,6 +29,7 @@ export interface BusSubscription {
 }
 
 export interface SubscribeOptions {
+  /** Name in the form of a subject. */
   readonly queue?: string
   /** Handlers that run at a time; default 256. */
   readonly maxInFlight?: number

@@ -19,8 +19,15 @@ export class FrameWriter {
   #frame = 0
   #scheduled = false
 
-  constructor(send: (bytes: Uint8Array) => void) {
+  readonly #sent: () => boolean
+
+  /**
+   * @param send - takes a piece; it must not be changed until it is sent.
+   * @param sent - true when every piece taken was sent: its bytes are used again then.
+   */
+  constructor(send: (bytes: Uint8Array) => void, sent: () => boolean = () => false) {
     this.#send = send
+    this.#sent = sent
   }
 
   /** Bytes written and not handed over yet. */
@@ -31,6 +38,10 @@ export class FrameWriter {
   /** Starts a frame; `bytes` is the most it can take after its length and type. */
   open(type: FrameType, bytes: number): this {
     const needed = bytes + 5
+    if (this.#start === this.#end && this.#end > slabBytes / 2 && this.#slab.length === slabBytes && this.#sent()) {
+      this.#start = 0
+      this.#end = 0
+    }
     if (this.#end + needed > this.#slab.length) this.#renew(needed)
     this.#frame = this.#end
     this.#slab[this.#end + 4] = type

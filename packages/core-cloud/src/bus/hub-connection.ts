@@ -45,7 +45,7 @@ export class HubConnection {
       if (this.#over) return
       socket.write(bytes)
       if (socket.writableLength > maxOutgoing) this.#fail('it does not read what is sent to it', { waiting: socket.writableLength })
-    })
+    }, () => socket.writableLength === 0)
     this.#out = peerLinkOver(this.#writer)
     this.#cancelHello = options.clock.after(limits.helloMs ?? 5_000, () => this.#fail('it showed no token in time'))
     socket.on('data', chunk => this.#read(chunk))
@@ -117,7 +117,7 @@ export class HubConnection {
     this.#cancelHello()
     this.#splitter.limit = maxFrameBytes
     this.#info = { name: identity.name, kind: identity.kind, since: this.#options.clock.now() }
-    this.#port = this.#options.router.attach(identity, this.#out)
+    this.#port = this.#options.router.attach({ identity, out: this.#out, local: false })
     this.#hub = { ...noHello, ...this.#port }
     this.#out.welcome(identity)
     this.#options.logger.info('connected to the bus', { peer: identity.name, kind: identity.kind })

@@ -1,8 +1,7 @@
 import type { Clock } from '../kernel/clock.js'
 import { type Logger, silentLogger } from '../kernel/logger.js'
 import type { Bus } from './bus.js'
-import type { HeaderBlock } from './headers.js'
-import type { BusIdentity, HubLink } from './link.js'
+import type { BusIdentity } from './link.js'
 import { PeerBus } from './peer-bus.js'
 import { Router } from './router.js'
 
@@ -36,17 +35,7 @@ export function localBus(options: {
       options.onDispose()
     },
   })
-  const port = options.router.attach(options.identity, bus)
-  void bus.connected(copying(port))
+  const port = options.router.attach({ identity: options.identity, out: bus, local: true })
+  void bus.connected(port)
   return bus
-}
-
-/** The sender may write to its bytes again as soon as its call returns; over a socket they would be copied too. */
-function copying(port: HubLink): HubLink {
-  return {
-    ...port,
-    publish: (id, subject, headers: HeaderBlock, payload) => port.publish(id, subject, headers, Buffer.from(payload)),
-    request: (id, deadline, subject, headers, payload) => port.request(id, deadline, subject, headers, Buffer.from(payload)),
-    reply: (delivery, headers, payload) => port.reply(delivery, headers, Buffer.from(payload)),
-  }
 }

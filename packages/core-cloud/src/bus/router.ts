@@ -58,6 +58,8 @@ interface Delivery {
 /** One connection or one in-process bus. */
 interface Peer {
   readonly identity: BusIdentity | undefined
+  /** In this process: it keeps the bytes it is given instead of writing them to a socket. */
+  readonly local: boolean
   readonly sender: string
   readonly out: PeerLink
   readonly subscriptions: Map<number, Subscription>
@@ -92,10 +94,11 @@ export class Router {
     this.#deadlines = new Deadlines(options.clock)
   }
 
-  /** @param identity - undefined: a peer of this process that may do everything and stamps no sender. */
-  attach(identity: BusIdentity | undefined, out: PeerLink): RouterPort {
+  /** @param options.identity - undefined: a peer that may do everything and stamps no sender. */
+  attach({ identity, out, local }: { readonly identity: BusIdentity | undefined; readonly out: PeerLink; readonly local: boolean }): RouterPort {
     const peer: Peer = {
       identity,
+      local,
       sender: identity?.name ?? '',
       out,
       subscriptions: new Map(),
@@ -128,11 +131,9 @@ export class Router {
     answering(peer, id, () => {
       checkPublish(peer, subject)
       const route = this.#route(subject)
-      let copies = 0
-      const send = (subscription: Subscription): void => {
-        // Receivers of this process own the bytes they get.
-        const own = copies++ === 0 ? payload : Buffer.from(payload)
-        subscription.peer.out.deliver(subscription.id, 0, 0, peer.sender, subject, headers, own)
+      const owned = new Owned(peer, payload)
+      const send = ({ peer: receiver, id: subscription }: Subscription): void => {
+        receiver.out.deliver(subscription, 0, 0, peer.sender, subject, headers, owned.for(receiver))
       }
       route.plain.forEach(send)
       for (const group of route.groups) send(choose(group))
@@ -154,9 +155,9 @@ export class Router {
     const waiting: Waiting = { origin: peer, id, deliveries: [], timer: undefined, open: receivers }
     waiting.timer = this.#deadlines.add(Math.min(deadline - this.#clock.now(), maxWaitMs), () => this.#expire(waiting))
     peer.requests.set(id, waiting)
-    let copies = 0
+    const owned = new Owned(peer, payload)
     const send = (subscription: Subscription): void => {
-      const own = copies++ === 0 ? payload : Buffer.from(payload)
+      const own = owned.for(subscription.peer)
       const delivery: Delivery = { waiting, subscription, id: nextId(subscription.peer) }
       waiting.deliveries.push(delivery)
       subscription.inFlight += 1
@@ -185,7 +186,7 @@ export class Router {
     if (delivery === undefined) return
     const { waiting } = delivery
     this.#settle(waiting, 'core.contract.cancelled', delivery)
-    waiting.origin.out.answered(waiting.id, peer.sender, headers, payload)
+    waiting.origin.out.answered(waiting.id, peer.sender, headers, new Owned(peer, payload).for(waiting.origin))
   }
 
   /** A receiver will not answer. The caller learns it when nobody else is left. */
@@ -274,6 +275,25 @@ export class Router {
     if (this.#routes.size >= routeCacheSize) this.#routes.clear()
     this.#routes.set(subject, route)
     return route
+  }
+}
+
+/** Bytes on their way: every receiver in this process gets its own, a socket takes a copy anyway. */
+class Owned {
+  readonly #payload: Uint8Array
+  /** True when somebody in this process has the bytes: the sender, who may change them, or a receiver. */
+  #taken: boolean
+
+  constructor(from: Peer, payload: Uint8Array) {
+    this.#payload = payload
+    this.#taken = from.local
+  }
+
+  for(receiver: Peer): Uint8Array {
+    if (!receiver.local) return this.#payload
+    if (this.#taken) return Buffer.from(this.#payload)
+    this.#taken = true
+    return this.#payload
   }
 }
 

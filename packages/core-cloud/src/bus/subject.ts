@@ -5,7 +5,6 @@ export const maxSubjectLength = 255
 
 const subjectForm = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
 const patternForm = /^(([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*(\.>)?|>)$/
-const tokenForm = /^[A-Za-z0-9_-]{1,64}$/
 
 /** True for something a message can be sent to: tokens without wildcards. */
 export function isSubject(text: string): boolean {
@@ -31,9 +30,9 @@ export function checkPattern(pattern: string): void {
   }
 }
 
-/** @throws CloudError `core.bus.invalid-subject` when a queue name is not one token of at most 64 characters. */
+/** @throws CloudError `core.bus.invalid-subject` when a queue's name has not the form of a subject. */
 export function checkQueue(queue: string): void {
-  if (!tokenForm.test(queue)) {
+  if (!isSubject(queue)) {
     throw new CloudError('core.bus.invalid-subject', `'${queue.slice(0, 80)}' is not a queue name`, { field: 'queue' })
   }
 }

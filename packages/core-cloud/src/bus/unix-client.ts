@@ -95,9 +95,12 @@ class UnixClient {
   #open(): void {
     const socket = connect(this.#options.socketPath)
     const splitter = new FrameSplitter(maxFrameBytes)
-    const writer = new FrameWriter(bytes => {
-      if (!socket.destroyed && socket.writable) socket.write(bytes)
-    })
+    const writer = new FrameWriter(
+      bytes => {
+        if (!socket.destroyed && socket.writable) socket.write(bytes)
+      },
+      () => socket.writableLength === 0,
+    )
     const link = hubLinkOver(writer)
     const peer = this.#listener(() => this.bus.connected(link))
     this.#socket = socket

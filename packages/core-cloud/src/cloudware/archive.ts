@@ -56,16 +56,23 @@ export function readArchive(tarball: Uint8Array): Archive {
   const packageJson = parsePackageJsonText(new TextDecoder().decode(manifest.content))
   const { entry } = packageJson.aaas
   if (!files.some(file => file.path === normalEntry(entry))) {
-    throw new CloudError('core.cloudware.invalid-manifest', `package.json: aaas/entry names ${entry}, which is not in the package`, {
-      field: 'aaas/entry',
-    })
+    throw new CloudError(
+      'core.cloudware.invalid-manifest',
+      `package.json: aaas/entry names ${entry}, which is not in the package`,
+      {
+        field: 'aaas/entry',
+      },
+    )
   }
   return { ref: { name: packageJson.name, version: packageJson.version, digest: sha512(tarball) }, packageJson, files }
 }
 
 /** The entry as a path of the archive: without a leading `./`. */
 export function normalEntry(entry: string): string {
-  return entry.split('/').filter(part => part !== '.' && part !== '').join('/')
+  return entry
+    .split('/')
+    .filter(part => part !== '.' && part !== '')
+    .join('/')
 }
 
 function unzip(tarball: Uint8Array): Buffer {
@@ -75,7 +82,10 @@ function unzip(tarball: Uint8Array): Buffer {
     return gunzipSync(tarball, { maxOutputLength })
   } catch (cause) {
     const tooLarge = (cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
-    throw invalidPackage(tooLarge ? `the archive unpacks to more than ${maxOutputLength} bytes` : 'the archive is not gzip', cause)
+    throw invalidPackage(
+      tooLarge ? `the archive unpacks to more than ${maxOutputLength} bytes` : 'the archive is not gzip',
+      cause,
+    )
   }
 }
 
@@ -92,11 +102,14 @@ function readEntries(tar: Buffer): ArchiveFile[] {
       try {
         if (failure !== undefined) return
         count += 1
-        if (count > archiveLimits.files * 2) throw invalidPackage(`the archive has more than ${archiveLimits.files * 2} entries`)
+        if (count > archiveLimits.files * 2)
+          throw invalidPackage(`the archive has more than ${archiveLimits.files * 2} entries`)
         total += entry.size
-        if (total > archiveLimits.unpackedBytes) throw invalidPackage(`the files have more than ${archiveLimits.unpackedBytes} bytes`)
+        if (total > archiveLimits.unpackedBytes)
+          throw invalidPackage(`the files have more than ${archiveLimits.unpackedBytes} bytes`)
         takeEntry(entry, files, folders)
-        if (files.size > archiveLimits.files) throw invalidPackage(`the archive has more than ${archiveLimits.files} files`)
+        if (files.size > archiveLimits.files)
+          throw invalidPackage(`the archive has more than ${archiveLimits.files} files`)
       } catch (error) {
         failure = error
       } finally {
@@ -105,7 +118,10 @@ function readEntries(tar: Buffer): ArchiveFile[] {
     },
   })
   parser.on('error', error => {
-    failure ??= invalidPackage(`the archive is damaged: ${error instanceof Error ? error.message : String(error)}`, error)
+    failure ??= invalidPackage(
+      `the archive is damaged: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    )
   })
   // The parser is synchronous for plain tar bytes: when `end` returns, every entry was seen.
   parser.end(tar)
@@ -154,8 +170,10 @@ function checkPath(raw: string): string {
 
 /** @throws CloudError `core.cloudware.invalid-package` when a path is longer or deeper than allowed. */
 export function checkPathSize(path: string): void {
-  if (Buffer.byteLength(path) > archiveLimits.pathBytes) throw invalidPackage(`${shown(path)} is longer than ${archiveLimits.pathBytes} bytes`)
-  if (path.split('/').length > archiveLimits.pathDepth) throw invalidPackage(`${shown(path)} is deeper than ${archiveLimits.pathDepth} folders`)
+  if (Buffer.byteLength(path) > archiveLimits.pathBytes)
+    throw invalidPackage(`${shown(path)} is longer than ${archiveLimits.pathBytes} bytes`)
+  if (path.split('/').length > archiveLimits.pathDepth)
+    throw invalidPackage(`${shown(path)} is deeper than ${archiveLimits.pathDepth} folders`)
 }
 
 /** A name from outside, made safe for a message. */

@@ -49,7 +49,9 @@ async function readPackageJson(dir: string): Promise<unknown> {
     return JSON.parse(text)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new CloudError('core.cloudware.invalid-manifest', `${join(dir, 'package.json')} is not JSON: ${reason}`, { cause })
+    throw new CloudError('core.cloudware.invalid-manifest', `${join(dir, 'package.json')} is not JSON: ${reason}`, {
+      cause,
+    })
   }
 }
 
@@ -64,7 +66,8 @@ async function walk(dir: string, prefix: string, rules: FileRules, paths: string
     } else if (rules.takes(path)) {
       if (!entry.isFile()) throw invalidPackage(`${path} is a link or a device; a package holds plain files only`)
       paths.push(path)
-      if (paths.length > archiveLimits.files) throw invalidPackage(`the folder has more than ${archiveLimits.files} files`)
+      if (paths.length > archiveLimits.files)
+        throw invalidPackage(`the folder has more than ${archiveLimits.files} files`)
     }
   }
 }
@@ -75,7 +78,8 @@ async function readFiles(dir: string, paths: readonly string[]): Promise<Archive
   for (const path of paths) {
     const { size, mode } = await stat(join(dir, path))
     total += size
-    if (total > archiveLimits.unpackedBytes) throw invalidPackage(`the files have more than ${archiveLimits.unpackedBytes} bytes`)
+    if (total > archiveLimits.unpackedBytes)
+      throw invalidPackage(`the files have more than ${archiveLimits.unpackedBytes} bytes`)
     files.push({ path, content: await readFile(join(dir, path)), executable: (mode & 0o100) !== 0 })
   }
   return files

@@ -25,7 +25,12 @@ export class CircuitBreaker {
   #opensAgainAt = 0
   #probing = false
 
-  constructor(options: { readonly clock: Clock; readonly failures: number; readonly firstMs: number; readonly maxMs: number }) {
+  constructor(options: {
+    readonly clock: Clock
+    readonly failures: number
+    readonly firstMs: number
+    readonly maxMs: number
+  }) {
     this.#clock = options.clock
     this.#failures = options.failures
     this.#firstMs = options.firstMs

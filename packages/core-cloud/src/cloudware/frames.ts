@@ -10,7 +10,13 @@ export type HostFrame =
       readonly config: unknown
       readonly hooks: readonly string[]
     }
-  | { readonly t: 'call'; readonly id: number; readonly hook: string; readonly input: unknown; readonly eventId?: string }
+  | {
+      readonly t: 'call'
+      readonly id: number
+      readonly hook: string
+      readonly input: unknown
+      readonly eventId?: string
+    }
   | { readonly t: 'abort'; readonly id: number }
   | { readonly t: 'ping'; readonly id: number }
   | { readonly t: 'state'; readonly id: number; readonly value?: unknown; readonly error?: ErrorFrame }

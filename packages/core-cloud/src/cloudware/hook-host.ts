@@ -86,7 +86,8 @@ class SystemHookHost implements RunningHookHost {
       limits: { ...defaultHookLimits, ...options.limits },
       launch: options.launch ?? systemLaunchPackage({ nodeOptions, confined }),
       state: name => {
-        if (this.#stateFor === undefined) throw new CloudError('core.cloudware.state-unavailable', 'the program keeps no state for packages')
+        if (this.#stateFor === undefined)
+          throw new CloudError('core.cloudware.state-unavailable', 'the program keeps no state for packages')
         return this.#stateFor(name)
       },
       onReady: () => undefined,
@@ -122,7 +123,9 @@ class SystemHookHost implements RunningHookHost {
   async transform<T>(hook: Hook, value: T): Promise<T> {
     let current = value
     for (const route of this.#handlers(hook.name, 'transform')) {
-      const changed = await this.#try(route, hook, { input: current }, answer => ({ value: asOutput(hook, answer) as T }))
+      const changed = await this.#try(route, hook, { input: current }, answer => ({
+        value: asOutput(hook, answer) as T,
+      }))
       if (changed !== undefined) current = changed.value
     }
     return current
@@ -167,7 +170,8 @@ class SystemHookHost implements RunningHookHost {
     const parsed = packages.map(loaded => ({ ...loaded, packageJson: parsePackageJson(loaded.packageJson) }))
     const names = parsed.map(loaded => loaded.ref.name)
     const twice = names.find((name, index) => names.indexOf(name) !== index)
-    if (twice !== undefined) throw new CloudError('core.kernel.invalid-config', `package ${twice} is given twice`, { field: 'packages' })
+    if (twice !== undefined)
+      throw new CloudError('core.kernel.invalid-config', `package ${twice} is given twice`, { field: 'packages' })
     this.#wanted = parsed
     await this.#change()
   }
@@ -176,7 +180,8 @@ class SystemHookHost implements RunningHookHost {
     this.#stopped = true
     this.#wanted = []
     // A start that hangs must not hold up the stop: the change under way ends when its processes are gone.
-    await Promise.all([...this.#slots.values()].map(slot => slot.next?.stop()))
+    const starting = [...this.#slots.values()].flatMap(slot => slot.next ?? [])
+    await Promise.all(starting.map(supervisor => supervisor.stop()))
     await this.#change()
   }
 
@@ -279,7 +284,12 @@ function same(a: LoadedPackage, b: LoadedPackage): boolean {
   return a.ref.digest === b.ref.digest && canonicalJson(a.config ?? {}) === canonicalJson(b.config ?? {})
 }
 
-function failed(hook: Hook, packageName: string, error: unknown, options: { readonly retryable?: boolean } = {}): CloudError {
+function failed(
+  hook: Hook,
+  packageName: string,
+  error: unknown,
+  options: { readonly retryable?: boolean } = {},
+): CloudError {
   const reason = error instanceof HookFailure ? error.reason : 'threw'
   const text = error instanceof Error ? error.message : String(error)
   return new CloudError('core.cloudware.hook-failed', `${packageName}: ${text}`, {

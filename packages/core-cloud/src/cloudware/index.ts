@@ -1,3 +1,5 @@
+export { archiveLimits } from './archive.js'
+export { type BuiltPackage, buildPackage } from './build-package.js'
 export {
   type Cloudware,
   type CloudwareContext,
@@ -9,8 +11,6 @@ export {
   type View,
   type ViewBlock,
 } from './cloudware.js'
-export { archiveLimits } from './archive.js'
-export { type BuiltPackage, buildPackage } from './build-package.js'
 export { type CloudwareStateFixture, cloudwareStateSuite } from './cloudware-state-suite.js'
 export { createHookHost, type HookHostOptions, type RunningHookHost } from './hook-host.js'
 export { defaultHookLimits, type HookLimits } from './hook-limits.js'
@@ -22,6 +22,7 @@ export { checkPackageConfig } from './package-config.js'
 export { parsePackageJson } from './package-json.js'
 export type { LaunchPackage, PackageProcess, PackageProcessEvents } from './package-process.js'
 export type { LoadedPackage } from './package-supervisor.js'
+export { readPackageFile } from './read-package-file.js'
 export {
   PackageSignature,
   PackageStatement,
@@ -34,4 +35,3 @@ export {
 export { type LockedPackage, type LockRequest, type PackageCandidate, resolveLock, type SiteLock } from './site-lock.js'
 export { generateSigningKeys, type SigningKeys } from './system-signing-keys.js'
 export { unpackPackage } from './unpack-package.js'
-export { readPackageFile } from './read-package-file.js'

@@ -52,7 +52,10 @@ export const Manifest = Type.Object(
      * that process is killed. An empty Node process takes about 45 to 65 of them, hence the minimum.
      */
     resources: Type.Optional(
-      Type.Object({ memoryMb: Type.Integer({ minimum: 96, maximum: 4096, default: 128 }) }, { additionalProperties: false }),
+      Type.Object(
+        { memoryMb: Type.Integer({ minimum: 96, maximum: 4096, default: 128 }) },
+        { additionalProperties: false },
+      ),
     ),
     /** JSON Schema (an object schema) of the configuration a site may give it; defaults of its top level are filled in. */
     config: Type.Optional(Type.Unknown()),

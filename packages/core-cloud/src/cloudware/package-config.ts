@@ -11,7 +11,9 @@ import { firstFault } from './schema-check.js'
  * @throws CloudError `core.kernel.invalid-config`; `field` is a path such as `config/percent`.
  */
 export function checkPackageConfig(packageJson: PackageJson, config: unknown): unknown {
-  const schema = packageJson.aaas.config as (TSchema & { properties?: Record<string, { default?: unknown }> }) | undefined
+  const schema = packageJson.aaas.config as
+    | (TSchema & { properties?: Record<string, { default?: unknown }> })
+    | undefined
   if (schema === undefined) return config ?? {}
   const filled = withDefaults(schema.properties ?? {}, config ?? {})
   // Interpreted, not compiled: compiling runs code made from the schema, and the schema is the package author's.
@@ -20,10 +22,14 @@ export function checkPackageConfig(packageJson: PackageJson, config: unknown): u
     faults = Value.Check(schema, filled) ? [] : Value.Errors(schema, filled)
     if (faults.length === 0) return filled
   } catch (cause) {
-    throw new CloudError('core.kernel.invalid-config', `the configuration schema of ${packageJson.name} cannot be used`, {
-      field: 'config',
-      cause,
-    })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      `the configuration schema of ${packageJson.name} cannot be used`,
+      {
+        field: 'config',
+        cause,
+      },
+    )
   }
   const { field, message } = firstFault(faults)
   const path = field === '' ? 'config' : `config/${field}`

@@ -33,7 +33,8 @@ export function parsePackageJsonText(text: string): PackageJson {
 function faultOf(aaas: PackageJson['aaas']): SchemaFault | undefined {
   if (validRange(aaas.engine) === null) return { field: 'aaas/engine', message: 'is not a semver range' }
   for (const [name, range] of Object.entries(aaas.requires ?? {})) {
-    if (!new RegExp(packageNamePattern).test(name)) return { field: `aaas/requires/${name}`, message: 'is not a package name' }
+    if (!new RegExp(packageNamePattern).test(name))
+      return { field: `aaas/requires/${name}`, message: 'is not a package name' }
     if (validRange(range) === null) return { field: `aaas/requires/${name}`, message: 'is not a semver range' }
   }
   const hooks = aaas.hooks ?? []
@@ -41,7 +42,10 @@ function faultOf(aaas: PackageJson['aaas']): SchemaFault | undefined {
     return { field: 'aaas/hooks', message: 'is for packages of kind cloudware only' }
   }
   if (hooks.length === 0 && aaas.kind === 'cloudware') {
-    return { field: 'aaas/hooks', message: 'must name at least one hook: a package of kind cloudware without one does nothing' }
+    return {
+      field: 'aaas/hooks',
+      message: 'must name at least one hook: a package of kind cloudware without one does nothing',
+    }
   }
   const seen = new Set<string>()
   for (const [index, { hook }] of hooks.entries()) {

@@ -82,7 +82,11 @@ export class PackageRun {
   }
 
   /** Calls the handler of a hook. @throws HookFailure */
-  call(hook: string, input: unknown, options: { readonly deadlineMs: number; readonly eventId?: string }): Promise<unknown> {
+  call(
+    hook: string,
+    input: unknown,
+    options: { readonly deadlineMs: number; readonly eventId?: string },
+  ): Promise<unknown> {
     const { limits, clock } = this.#options
     if (this.#phase !== 'ready') return Promise.reject(new HookFailure('down', 'its process is not running'))
     if (this.#pending.size >= limits.inFlight) {
@@ -123,12 +127,15 @@ export class PackageRun {
   #take(value: unknown): void {
     if (!isPackageFrame(value)) return this.#kill('sent a frame of no known form')
     const answers = (value.t === 'result' || value.t === 'error') && this.#pending.has(value.id)
-    if (!answers && this.#count('frames') > this.#options.limits.framesPerSecond) return this.#kill('sent too many frames')
+    if (!answers && this.#count('frames') > this.#options.limits.framesPerSecond)
+      return this.#kill('sent too many frames')
     switch (value.t) {
       case 'result':
         return this.#settle(value.id, pending => pending.resolve(value.value))
       case 'error':
-        return this.#settle(value.id, pending => pending.reject(new HookFailure('threw', value.error.message.slice(0, 1_000))))
+        return this.#settle(value.id, pending =>
+          pending.reject(new HookFailure('threw', value.error.message.slice(0, 1_000))),
+        )
       case 'ready':
         if (this.#phase !== 'starting') return
         this.#phase = 'ready'
@@ -184,7 +191,8 @@ export class PackageRun {
       if (this.#phase === 'gone') return
       if (bytes !== undefined) {
         onMemory(bytes)
-        if (bytes > memoryMb * 1_048_576) return this.#kill(`used ${Math.round(bytes / 1_048_576)} MiB of memory; ${memoryMb} are allowed`)
+        if (bytes > memoryMb * 1_048_576)
+          return this.#kill(`used ${Math.round(bytes / 1_048_576)} MiB of memory; ${memoryMb} are allowed`)
       }
       this.#watchMemory()
     })
@@ -196,9 +204,13 @@ export class PackageRun {
     }
     this.#stateCalls += 1
     try {
-      if (!isStateRequest(request)) throw new CloudError('core.cloudware.invalid-state', 'a key or value is outside the limits')
+      if (!isStateRequest(request))
+        throw new CloudError('core.cloudware.invalid-state', 'a key or value is outside the limits')
       if (this.#stateCalls > this.#options.limits.inFlight) {
-        throw new CloudError('core.cloudware.state-unavailable', `${this.#options.limits.inFlight} state calls are in flight`)
+        throw new CloudError(
+          'core.cloudware.state-unavailable',
+          `${this.#options.limits.inFlight} state calls are in flight`,
+        )
       }
       const value = await applyState(this.#options.state(), request as StateRequest)
       answer(value === undefined ? {} : { value })
@@ -224,7 +236,8 @@ export class PackageRun {
   #mayWrite(): boolean {
     const lines = this.#count('lines')
     const { linesPerSecond } = this.#options.limits
-    if (lines === linesPerSecond + 1) this.#options.logger.warn('the package writes too many lines; the rest of this second is dropped')
+    if (lines === linesPerSecond + 1)
+      this.#options.logger.warn('the package writes too many lines; the rest of this second is dropped')
     return lines <= linesPerSecond
   }
 
@@ -264,7 +277,7 @@ export class PackageRun {
 
 /** Node ends a crash report with its version, after a stack: the line with the message is the one worth keeping. */
 function telling(line: string): boolean {
-  return /\w/.test(line) && !/^(\s|Node\.js v|-----|<---)/.test(line)
+  return /\w/.test(line) && !/^(\s|Node\.js v|-----|<---|\d+: 0x)/.test(line)
 }
 
 function applyState(state: CloudwareState, request: StateRequest): Promise<unknown> {

@@ -76,7 +76,10 @@ export class PackageRuntime {
     try {
       const handler = this.#handlers.get(hook)
       if (handler === undefined) throw new Error(`no handler for ${hook}`)
-      const value: unknown = await handler(input, { signal: abort.signal, ...(eventId === undefined ? {} : { eventId }) })
+      const value: unknown = await handler(input, {
+        signal: abort.signal,
+        ...(eventId === undefined ? {} : { eventId }),
+      })
       this.#send({ t: 'result', id, value })
     } catch (error) {
       this.#send({ t: 'error', id, error: errorFrame(error) })
@@ -128,7 +131,12 @@ export class PackageRuntime {
 
 function cloudwareOf(module: Record<string, unknown>): Cloudware {
   const found = (module.cloudware ?? module.default) as Partial<Cloudware> | undefined
-  if (typeof found !== 'object' || found === null || typeof found.name !== 'string' || typeof found.start !== 'function') {
+  if (
+    typeof found !== 'object' ||
+    found === null ||
+    typeof found.name !== 'string' ||
+    typeof found.start !== 'function'
+  ) {
     throw new Error('the entry exports no cloudware: export const cloudware = { name, start }')
   }
   return found as Cloudware
@@ -145,6 +153,9 @@ function errorFrame(error: unknown): ErrorFrame {
 /** Errors have no enumerable fields; a log line without their text would be of no use. */
 function plainFields(fields: LogFields): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? { text: value.message, stack: value.stack } : value]),
+    Object.entries(fields).map(([key, value]) => [
+      key,
+      value instanceof Error ? { text: value.message, stack: value.stack } : value,
+    ]),
   )
 }

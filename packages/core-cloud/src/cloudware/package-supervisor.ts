@@ -113,13 +113,15 @@ export class PackageSupervisor {
       attempt.succeed()
       return value
     } catch (error) {
-      const failure = error instanceof HookFailure ? error : new HookFailure('wrong-result', CloudError.from(error).message)
+      const failure =
+        error instanceof HookFailure ? error : new HookFailure('wrong-result', CloudError.from(error).message)
       this.#failures += 1
       // A process that is away or full says nothing about the handler: the circuit is for handlers.
       if (failure.reason === 'down' || failure.reason === 'refused') attempt.cancel()
       else {
         this.#lastError = `${use.hook} ${failure.message}`
-        if (attempt.fail()) this.#options.logger.warn('a handler keeps failing and is not called for a while', this.#fields(use.hook))
+        if (attempt.fail())
+          this.#options.logger.warn('a handler keeps failing and is not called for a while', this.#fields(use.hook))
       }
       throw failure
     }

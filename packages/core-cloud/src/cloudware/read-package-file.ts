@@ -6,6 +6,9 @@ import { readArchive } from './archive.js'
  * @returns undefined when the package has no such file.
  * @throws CloudError `core.cloudware.invalid-package`.
  */
-export function readPackageFile(options: { readonly tarball: Uint8Array; readonly name: string }): Uint8Array | undefined {
+export function readPackageFile(options: {
+  readonly tarball: Uint8Array
+  readonly name: string
+}): Uint8Array | undefined {
   return readArchive(options.tarball).files.find(file => file.path === options.name)?.content
 }

@@ -62,18 +62,27 @@ export function signPackage(options: {
 }): PackageSignature {
   const statement = statementOf(options.tarball, options.publisher)
   if (!validatorOf(publisherName).Check(options.publisher)) {
-    throw new CloudError('core.kernel.invalid-config', 'a publisher name is lower-case letters, digits, dots, dashes; at most 64', {
-      field: 'publisher',
-    })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      'a publisher name is lower-case letters, digits, dots, dashes; at most 64',
+      {
+        field: 'publisher',
+      },
+    )
   }
   let key: KeyObject
   try {
     key = createPrivateKey(options.privateKeyPem)
   } catch (cause) {
-    throw new CloudError('core.kernel.invalid-config', 'the private key cannot be read', { field: 'privateKeyPem', cause })
+    throw new CloudError('core.kernel.invalid-config', 'the private key cannot be read', {
+      field: 'privateKeyPem',
+      cause,
+    })
   }
   if (key.asymmetricKeyType !== 'ed25519') {
-    throw new CloudError('core.kernel.invalid-config', 'the private key is not an ed25519 key', { field: 'privateKeyPem' })
+    throw new CloudError('core.kernel.invalid-config', 'the private key is not an ed25519 key', {
+      field: 'privateKeyPem',
+    })
   }
   return { statement, ed25519: sign(null, bytesOf(statement), key).toString('hex') }
 }

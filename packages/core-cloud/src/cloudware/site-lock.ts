@@ -64,7 +64,12 @@ export function resolveLock(options: {
     site: site.name,
     engine: site.engine,
     packages: [...chosen.values()]
-      .map(({ ref, packageJson }) => ({ name: ref.name, version: ref.version, digest: ref.digest, kind: packageJson.aaas.kind }))
+      .map(({ ref, packageJson }) => ({
+        name: ref.name,
+        version: ref.version,
+        digest: ref.digest,
+        kind: packageJson.aaas.kind,
+      }))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
   }
 }
@@ -136,9 +141,13 @@ class Search {
           : running.length === 0
             ? `no version of it runs on platform ${this.engine}`
             : `the store has ${list(running)}`
-      return new CloudError('core.cloudware.missing-requirement', `${lonely.requirer} needs ${name} ${lonely.range}: ${why}`, {
-        details: { package: name, requirer: lonely.requirer, range: lonely.range },
-      })
+      return new CloudError(
+        'core.cloudware.missing-requirement',
+        `${lonely.requirer} needs ${name} ${lonely.range}: ${why}`,
+        {
+          details: { package: name, requirer: lonely.requirer, range: lonely.range },
+        },
+      )
     }
     return new CloudError('core.cloudware.conflict', `${who}: no version fits all (the store has ${list(running)})`, {
       details: { package: name, requirers: wanted.map(need => ({ ...need })) },

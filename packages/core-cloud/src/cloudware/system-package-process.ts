@@ -23,7 +23,12 @@ let deathSignal: boolean | undefined
  * is killed. Elsewhere a child ends when it sees the socket close, which needs a turn of its event loop.
  */
 function hasDeathSignal(): boolean {
-  deathSignal ??= process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'KILL', '--no-new-privs', 'true']).status === 0
+  if (process.platform !== 'linux') return false
+  if (deathSignal !== undefined) return deathSignal
+  const { status, error } = spawnSync('setpriv', ['--pdeathsig', 'KILL', '--no-new-privs', 'true'])
+  // A machine that is out of processes or files says nothing about the next try.
+  if (error !== undefined && (error as NodeJS.ErrnoException).code !== 'ENOENT') return false
+  deathSignal = status === 0
   return deathSignal
 }
 
@@ -42,7 +47,9 @@ function confinement(dir: string): string[] {
     if (existsSync(modules)) readable.push(modules)
   }
   const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
-  return [flag, '--disable-warning=ExperimentalWarning', ...readable.map(path => `--allow-fs-read=${path}`)]
+  // Node 20 ends with a failed assertion when it is given a path twice.
+  const paths = [...new Set(readable)].map(path => `--allow-fs-read=${path}`)
+  return [flag, '--disable-warning=ExperimentalWarning', ...paths]
 }
 
 /**
@@ -74,20 +81,21 @@ export function systemLaunchPackage(options: {
 
 class SystemPackageProcess implements PackageProcess {
   readonly #child: ChildProcess
-  readonly #socket: Socket
+  /** Absent when the machine is out of file descriptors or processes: the child's 'error' tells. */
+  readonly #socket: Socket | undefined
   readonly #writer: FrameWriter
   #exited = false
 
   constructor(child: ChildProcess, events: PackageProcessEvents) {
     this.#child = child
-    this.#socket = child.stdio[3] as Socket
+    this.#socket = (child.stdio as ChildProcess['stdio'] | undefined)?.[3] as Socket | undefined
     this.#writer = new FrameWriter(bytes => {
-      if (!this.#socket.destroyed) this.#socket.write(bytes)
+      if (this.#socket?.destroyed === false) this.#socket.write(bytes)
     })
     const reader = new FrameReader()
     let broken: string | undefined
     let spawnError: string | undefined
-    this.#socket.on('data', (chunk: Buffer) => {
+    this.#socket?.on('data', (chunk: Buffer) => {
       if (broken !== undefined) return
       try {
         for (const frame of reader.read(chunk)) events.frame(frame)
@@ -97,8 +105,9 @@ class SystemPackageProcess implements PackageProcess {
       }
     })
     // EPIPE and ECONNRESET come with the exit, which tells more.
-    this.#socket.on('error', () => undefined)
-    for (const stream of [child.stdout, child.stderr]) if (stream !== null) eachLine(stream, line => events.printed(line))
+    this.#socket?.on('error', () => undefined)
+    if (child.stdout) eachLine(child.stdout, line => events.printed(line))
+    if (child.stderr) eachLine(child.stderr, line => events.printed(line))
     child.on('error', error => {
       spawnError = `could not start: ${error.message}`
       if (child.pid === undefined) finish(null, null)
@@ -114,7 +123,7 @@ class SystemPackageProcess implements PackageProcess {
     const finish = (code: number | null, signal: string | null): void => {
       if (this.#exited) return
       this.#exited = true
-      this.#socket.destroy()
+      this.#socket?.destroy()
       child.stdout?.destroy()
       child.stderr?.destroy()
       events.exited(broken ?? spawnError ?? (signal === null ? `exited with code ${code}` : `was ended by ${signal}`))
@@ -126,7 +135,7 @@ class SystemPackageProcess implements PackageProcess {
   }
 
   send(frame: Parameters<PackageProcess['send']>[0]): boolean {
-    if (this.#exited || this.#socket.writableLength > maxUnreadBytes) return false
+    if (this.#exited || this.#socket === undefined || this.#socket.writableLength > maxUnreadBytes) return false
     const bytes = encodeFrame(frame)
     if (bytes.length - 4 > maxFrameBytes) return false
     this.#writer.send(bytes)

@@ -14,7 +14,7 @@ export interface ServeOptions<C extends Contract> {
   readonly handlers: Handlers<C>
   /** Subjects are `<prefix>.<contract name>.<method>`. */
   readonly prefix: string
-  /** Instances with the same queue share the calls. Absent: every instance gets every call, the first answer counts. */
+  /** Instances with the same queue share the calls; each call runs once. Default: the contract's name. */
   readonly queue?: string
   readonly clock: Clock
   readonly logger: Logger
@@ -48,7 +48,7 @@ export async function serveContract<C extends Contract>(options: ServeOptions<C>
     `${place}*`,
     message => serve(message, operations.get(message.subject.slice(place.length)), options),
     {
-      ...(options.queue === undefined ? {} : { queue: options.queue }),
+      queue: options.queue ?? contract.name,
       ...(options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight }),
       ...(options.maxQueued === undefined ? {} : { maxQueued: options.maxQueued }),
     },

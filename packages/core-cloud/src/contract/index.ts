@@ -5,6 +5,7 @@ export { type Client, type Contract, defineContract, type Handlers, type HttpVer
 export { createHttpApi, type HttpApi, type HttpApiAnswer, type HttpApiOptions, type HttpApiRequest, type HttpHeaders } from './http-api.js'
 export { type Fetch, httpClient, type HttpClientOptions } from './http-client.js'
 export { httpHandler, type HttpHandlerOptions } from './http-handler.js'
+export { nodeHttpHandler, type NodeHttpOptions } from './http-node.js'
 export { type HttpService, httpService } from './http-routes.js'
 export { localClient } from './local-client.js'
 export { type Json, openApiDocument, type OpenApiOptions } from './openapi.js'

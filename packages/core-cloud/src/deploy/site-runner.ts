@@ -72,6 +72,8 @@ export class SiteRunner {
   readonly #processes = new Map<string, Process>()
   readonly #abort = new AbortController()
   #desired: DesiredSite | undefined
+  /** What was wanted last, of a site that is being removed. */
+  #leaving: DesiredSite | undefined
   #world: SiteWorld
   #cancelWake: () => void = () => undefined
 
@@ -84,12 +86,16 @@ export class SiteRunner {
 
   /** Sets what is wanted; undefined: nothing. */
   want(desired: DesiredSite | undefined): void {
+    this.#leaving = desired === undefined ? (this.#desired ?? this.#leaving) : undefined
     this.#desired = desired
     this.#plan()
   }
 
   get route(): Route | undefined {
-    return this.#desired === undefined ? undefined : routeOf(this.#desired, this.#world, this.#ports.socketPathOf)
+    if (this.#desired !== undefined) return routeOf(this.#desired, this.#world, this.#ports.socketPathOf)
+    if (this.#leaving === undefined || this.#world.instances.length === 0) return undefined
+    // The edge counts for the meter what it still knows; requests in flight are finished and counted.
+    return routeOf({ ...this.#leaving, hostNames: [] }, this.#world, this.#ports.socketPathOf)
   }
 
   get memory(): SiteMemory {

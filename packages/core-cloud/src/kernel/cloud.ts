@@ -93,8 +93,7 @@ export function createCloud(options: CloudOptions): Cloud {
         client: localClient({ contract, handlers, clock, ids }),
         async serve(bus) {
           if (!remote) return
-          // Instances of one program share the calls.
-          const served = await serveContract({ queue: contract.name.replaceAll('.', '-'), ...serving, bus, contract, handlers, prefix, clock, logger })
+          const served = await serveContract({ ...serving, bus, contract, handlers, prefix, clock, logger })
           lifecycle.add({ name: contract.name, drain: () => served.drain(), dispose: () => Promise.resolve(served[Symbol.asyncDispose]()) })
         },
       })

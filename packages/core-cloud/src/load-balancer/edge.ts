@@ -7,7 +7,7 @@ import { Exchange, type RequestBody } from './exchange.js'
 import { readBody } from './request-body.js'
 import { requestHead } from './request-head.js'
 import type { Route, RouteTable } from './route-table.js'
-import { Routes } from './routing.js'
+import { type Destination, Routes } from './routing.js'
 import { UpstreamPool } from './upstream-pool.js'
 
 export interface EdgeLimits {
@@ -211,15 +211,16 @@ class NodeEdge implements Edge {
     else if (found.kind === 'redirect') response.writeHead(308, { location: found.location, 'content-length': 0 }).end()
     else if (found.kind === 'unknown-site') {
       sendError(request, response, new CloudError('core.load-balancer.unknown-site', 'no site answers at this address'))
-    } else this.#toSite(request, response, { ...found, host: address.host, startedAt })
+    } else this.#toSite(request, response, { found, host: address.host, startedAt })
   }
 
   #toSite(
     request: IncomingMessage,
     response: ServerResponse,
-    found: { readonly route: Route; readonly target: string; readonly prefix: string | undefined; readonly host: string; readonly startedAt: number },
+    call: { readonly found: Destination & { readonly kind: 'site' }; readonly host: string; readonly startedAt: number },
   ): void {
-    const { route, startedAt } = found
+    const { found, host, startedAt } = call
+    const { route, target, prefix } = found
     const refusal = this.#refusal(request, route)
     if (refusal !== undefined) {
       sendError(request, response, refusal)
@@ -231,7 +232,6 @@ class NodeEdge implements Edge {
         sendError(request, response, this.#bodyError())
         return
       }
-      const { target, host, prefix } = found
       const clientAddress = request.socket.remoteAddress ?? 'unknown'
       const head = requestHead(request, { target, host, clientAddress, requestId, prefix }, framing)
       this.#exchange(request, response, { route, head, body, requestId, startedAt })
@@ -243,12 +243,17 @@ class NodeEdge implements Edge {
     response: ServerResponse,
     call: { readonly route: Route; readonly head: string; readonly body: RequestBody; readonly requestId: string; readonly startedAt: number },
   ): void {
-    const { route, ...rest } = call
+    // Written out, here and above: object rest and spread in the path of every request made V8 keep finished requests
+    // until the next full collection, and a request cost nearly twice the time.
+    const { route, head, body, requestId, startedAt } = call
     const site = this.#siteCounters.get(route.site) ?? new Counters()
     const exchange: Exchange = new Exchange({
-      ...rest,
       request,
       response,
+      head,
+      body,
+      requestId,
+      startedAt,
       pools: this.#poolsBySite.get(route.site) ?? [],
       turn: this.#turn++,
       site,
@@ -257,7 +262,7 @@ class NodeEdge implements Edge {
       maxBodyBytes: this.#limits.maxBodyBytes,
       onError: error => {
         if (error.status !== 413 && error.status !== 503) {
-          this.#options.logger.warn('edge: an instance failed', { site: route.site, requestId: call.requestId, error })
+          this.#options.logger.warn('edge: an instance failed', { site: route.site, requestId, error })
         }
         sendError(request, response, error)
       },

@@ -1,9 +1,11 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { type BuiltPackage, buildPackage, inspectPackage } from '@aaas/core-cloud/cloudware'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { type Test, test } from 'tap'
+import { Parser } from 'tar'
 
 const manifest = {
   kind: 'cloudware',
@@ -51,9 +53,34 @@ test('the same content gives the same bytes, whatever the times, modes and order
   t.not((await buildPackage({ dir: two })).ref.digest, first.ref.digest)
 })
 
+test('entries are sorted by path and name no time, owner or mode of this machine', async t => {
+  const dir = await folder(t, { ...sample(), 'a/b.js': '1', 'a.js': '2', 'Z.js': '3' })
+  await chmod(join(dir, 'a.js'), 0o777)
+  const { tarball } = await buildPackage({ dir })
+  const entries: object[] = []
+  const parser = new Parser({
+    onReadEntry: entry => {
+      const { path, mode, uid, gid, mtime } = entry
+      entries.push({ path, mode, uid, gid, mtime: mtime?.getTime() })
+      entry.resume()
+    },
+  })
+  parser.end(gunzipSync(tarball))
+  const plain = { mode: 0o644, uid: 0, gid: 0, mtime: 499_162_500_000 }
+  t.same(entries, [
+    { path: 'package/Z.js', ...plain },
+    { path: 'package/a.js', ...plain, mode: 0o755 },
+    { path: 'package/a/b.js', ...plain },
+    { path: 'package/index.js', ...plain },
+    { path: 'package/package.json', ...plain },
+  ])
+})
+
 test('the manifest comes back with its defaults', async t => {
   const built = await buildPackage({ dir: await folder(t, sample()) })
-  t.same(built.packageJson.aaas.hooks, [{ hook: 'order.place@1', kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }])
+  t.same(built.packageJson.aaas.hooks, [
+    { hook: 'order.place@1', kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 },
+  ])
 })
 
 test('without `files` everything is packed but dependencies, version control, secrets and earlier builds', async t => {
@@ -86,21 +113,35 @@ test('`files` names files, folders and globs; `!` takes out; README, LICENSE and
     'extra.txt': '',
   }
   const cases: [string[], string[]][] = [
-    [['dist', '!dist/**/*.test.js'], ['dist/a.js', 'dist/deep/b.js']],
-    [['./dist/', 'extra.txt'], ['dist/a.js', 'dist/deep/a.test.js', 'dist/deep/b.js', 'extra.txt']],
+    [
+      ['dist', '!dist/**/*.test.js'],
+      ['dist/a.js', 'dist/deep/b.js'],
+    ],
+    [
+      ['./dist/', 'extra.txt'],
+      ['dist/a.js', 'dist/deep/a.test.js', 'dist/deep/b.js', 'extra.txt'],
+    ],
     [['src/*.ts'], ['src/a.ts']],
     [['dist/*'], ['dist/a.js', 'dist/deep/a.test.js', 'dist/deep/b.js']],
     [['dist/?.js'], ['dist/a.js']],
   ]
   for (const [list, expected] of cases) {
     const dir = await folder(t, { ...sample({ files: ['index.js', ...list] }), ...files })
-    t.same(paths(await buildPackage({ dir })), ['LICENCE', 'README.md', ...expected, 'index.js', 'package.json'].sort(), list.join(' '))
+    t.same(
+      paths(await buildPackage({ dir })),
+      ['LICENCE', 'README.md', ...expected, 'index.js', 'package.json'].sort(),
+      list.join(' '),
+    )
   }
 })
 
 test('long and non-ASCII paths survive', async t => {
   const long = `${'d'.repeat(90)}/${'e'.repeat(90)}/文件.js`
-  t.same(paths(await buildPackage({ dir: await folder(t, { ...sample(), [long]: 'x' }) })), [long, 'index.js', 'package.json'])
+  t.same(paths(await buildPackage({ dir: await folder(t, { ...sample(), [long]: 'x' }) })), [
+    long,
+    'index.js',
+    'package.json',
+  ])
 })
 
 test('a link in the folder is refused by name', async t => {

@@ -42,7 +42,16 @@ test('an answer of the wrong form is a failure', async t => {
       { hook: section.name, kind: 'view' },
     ]),
   ])
-  for (const answer of [undefined, null, true, {}, { ok: false }, { ok: false, message: '' }, { ok: false, message: 'm'.repeat(501) }, { ok: 'yes' }]) {
+  for (const answer of [
+    undefined,
+    null,
+    true,
+    {},
+    { ok: false },
+    { ok: false, message: '' },
+    { ok: false, message: 'm'.repeat(501) },
+    { ok: 'yes' },
+  ]) {
     processes.behaviour.answer = () => answer
     t.equal(await reasonOf(host.validate(validate, {})), 'wrong-result', JSON.stringify(answer))
   }
@@ -52,7 +61,12 @@ test('an answer of the wrong form is a failure', async t => {
     t.equal(await reasonOf(host.provide(provide, {})), 'wrong-result', JSON.stringify(answer))
   }
   const block = { type: 'text', text: 'x' }
-  const views = [{ title: '', blocks: [] }, { title: 'x' }, { title: 'x', blocks: [{ type: 'script', text: 'x' }] }, { title: 'x', blocks: Array(51).fill(block) }]
+  const views = [
+    { title: '', blocks: [] },
+    { title: 'x' },
+    { title: 'x', blocks: [{ type: 'script', text: 'x' }] },
+    { title: 'x', blocks: Array(51).fill(block) },
+  ]
   for (const answer of views) {
     processes.behaviour.answer = () => answer
     t.same(await host.views(section, {}), [])
@@ -70,7 +84,12 @@ test('a veto ends the chain and carries message and field', async t => {
     return asked.length === 2 ? { ok: false, message: 'no more than 3', field: 'lines/0/quantity' } : { ok: true }
   }
   const error = await refusal(host.validate(validate, {}))
-  t.match(error, { code: 'core.cloudware.vetoed', message: 'no more than 3', field: 'lines/0/quantity', details: { package: 'b' } })
+  t.match(error, {
+    code: 'core.cloudware.vetoed',
+    message: 'no more than 3',
+    field: 'lines/0/quantity',
+    details: { package: 'b' },
+  })
   t.equal(asked.length, 2)
 })
 
@@ -133,8 +152,14 @@ test('a new package that does not start counts as present: its failure mode deci
 
 test('a wrong configuration is not started and not tried again; a right one is', async t => {
   const { host, clock, processes } = bench(t)
-  const config = { type: 'object', properties: { percent: { type: 'integer', default: 5 } }, required: ['percent'], additionalProperties: false }
-  const given = (value: unknown) => describePackage('price', [{ hook: transform.name, kind: 'transform' }], { config: value })
+  const config = {
+    type: 'object',
+    properties: { percent: { type: 'integer', default: 5 } },
+    required: ['percent'],
+    additionalProperties: false,
+  }
+  const given = (value: unknown) =>
+    describePackage('price', [{ hook: transform.name, kind: 'transform' }], { config: value })
   const loaded = (value: unknown) => {
     const base = given(value)
     return { ...base, packageJson: { ...base.packageJson, aaas: { ...base.packageJson.aaas, config } } }
@@ -170,9 +195,13 @@ test('a replaced process finishes its calls, and no longer than the drain limit'
   const delivery = host.deliver(paid, 'slow', { id: 'e1', data: 1 })
   await clock.pass(0)
   const old = processes.last
-  const set = host.set([describePackage('slow', hooks, { version: '2.0.0' })])
+  let ended = false
+  const set = host.set([describePackage('slow', hooks, { version: '2.0.0' })]).then(() => {
+    ended = true
+  })
   await clock.pass(5_000)
   t.notOk(old.exited)
+  t.notOk(ended, 'the set waits for it')
   const call = old.sent.find(frame => frame.t === 'call')
   old.events.frame({ t: 'result', id: call?.id })
   await delivery

@@ -1,17 +1,29 @@
-import { once } from 'node:events'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type CloudwareStatus, createHookHost, type HookLimits, memoryCloudwareState, type RunningHookHost } from '@aaas/core-cloud/cloudware'
+import {
+  type CloudwareStatus,
+  createHookHost,
+  type HookLimits,
+  memoryCloudwareState,
+  type RunningHookHost,
+} from '@aaas/core-cloud/cloudware'
 import { createLogger, type LogRecord, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { type Test, test } from 'tap'
 import { paid, reasonOf, refusal, section, transform, validate } from './fixture/host-bench.js'
 import { SamplePackages } from './fixture/sample-package.js'
 
 /** Real child processes, with shorter waits than in production. */
-const quick: Partial<HookLimits> = { pingMs: 300, restartFirstMs: 50, restartMaxMs: 100, memoryCheckMs: 25, breakerFailures: 1_000 }
+const quick: Partial<HookLimits> = {
+  pingMs: 300,
+  restartFirstMs: 50,
+  restartMaxMs: 100,
+  memoryCheckMs: 25,
+  breakerFailures: 1_000,
+}
 
 interface Bench {
   readonly host: RunningHookHost
@@ -23,7 +35,13 @@ async function bench(t: Test, limits: Partial<HookLimits> = quick): Promise<Benc
   const packages = await SamplePackages.open()
   const logs: LogRecord[] = []
   const logger = createLogger({ now: () => 0, write: record => logs.push(record) })
-  const host = createHookHost({ clock: systemClock(), ids: systemIds(), logger, stateFor: memoryCloudwareState(), limits })
+  const host = createHookHost({
+    clock: systemClock(),
+    ids: systemIds(),
+    logger,
+    stateFor: memoryCloudwareState(),
+    limits,
+  })
   t.teardown(async () => {
     await host[Symbol.asyncDispose]()
     await packages[Symbol.asyncDispose]()
@@ -36,7 +54,8 @@ async function until(what: string, check: () => boolean): Promise<void> {
   for (const end = performance.now() + 8_000; performance.now() < end; await wait(5)) if (check()) return
   throw new Error(`not within 8 s: ${what}`)
 }
-const state = (host: RunningHookHost, name: string): CloudwareStatus | undefined => host.status().find(each => each.name === name)
+const state = (host: RunningHookHost, name: string): CloudwareStatus | undefined =>
+  host.status().find(each => each.name === name)
 const quote = (more: object = {}) => ({ hook: transform.name, kind: 'transform', ...more })
 const plus = (by: number): string => `register('pricing.quote@1', value => ({ n: value.n + ${by} }))`
 const alive = (pid: number): boolean => {
@@ -52,7 +71,11 @@ test('handlers run in order, in processes of their own, and see nothing of the h
   process.env.AAAS_TEST_SECRET = 'secret'
   const { host, packages } = await bench(t)
   await host.set([
-    await packages.write({ name: 'times', hooks: [quote({ order: 2 })], start: "register('pricing.quote@1', v => ({ n: v.n * 10 }))" }),
+    await packages.write({
+      name: 'times',
+      hooks: [quote({ order: 2 })],
+      start: "register('pricing.quote@1', v => ({ n: v.n * 10 }))",
+    }),
     await packages.write({ name: 'first', hooks: [quote({ order: 1 })], start: plus(1) }),
     await packages.write({ name: 'last', hooks: [quote({ order: 2 })], start: plus(3) }),
     await packages.write({
@@ -77,15 +100,38 @@ test('handlers run in order, in processes of their own, and see nothing of the h
 test('one that throws, one that exits and one that answers rubbish hurt nobody else', async t => {
   const { host, packages } = await bench(t)
   await host.set([
-    await packages.write({ name: 'throws', hooks: [quote()], start: "register('pricing.quote@1', async () => { throw new Error('no') })" }),
-    await packages.write({ name: 'exits', hooks: [quote({ order: 1 })], start: "register('pricing.quote@1', () => process.exit(3))" }),
-    await packages.write({ name: 'rubbish', hooks: [quote({ order: 2 })], start: "register('pricing.quote@1', () => ({ n: 'x' }))" }),
-    await packages.write({ name: 'cycle', hooks: [quote({ order: 3 })], start: "register('pricing.quote@1', v => { v.self = v; return v })" }),
-    await packages.write({ name: 'late', hooks: [quote({ order: 4 })], start: "register('pricing.quote@1', async v => { setTimeout(() => { throw new Error('stray') }, 1); return v })" }),
+    await packages.write({
+      name: 'throws',
+      hooks: [quote()],
+      start: "register('pricing.quote@1', async () => { throw new Error('no') })",
+    }),
+    await packages.write({
+      name: 'exits',
+      hooks: [quote({ order: 1 })],
+      start: "register('pricing.quote@1', () => process.exit(3))",
+    }),
+    await packages.write({
+      name: 'rubbish',
+      hooks: [quote({ order: 2 })],
+      start: "register('pricing.quote@1', () => ({ n: 'x' }))",
+    }),
+    await packages.write({
+      name: 'cycle',
+      hooks: [quote({ order: 3 })],
+      start: "register('pricing.quote@1', v => { v.self = v; return v })",
+    }),
+    await packages.write({
+      name: 'late',
+      hooks: [quote({ order: 4 })],
+      start: "register('pricing.quote@1', async v => { setTimeout(() => { throw new Error('stray') }, 1); return v })",
+    }),
     await packages.write({ name: 'good', hooks: [quote({ order: 5 })], start: plus(1) }),
   ])
   t.same(await host.transform(transform, { n: 1 }), { n: 2 })
-  await until('the strays were seen', () => state(host, 'late')?.lastError !== undefined && state(host, 'exits')?.lastError !== undefined)
+  await until(
+    'the strays were seen',
+    () => state(host, 'late')?.lastError !== undefined && state(host, 'exits')?.lastError !== undefined,
+  )
   t.match(state(host, 'throws'), { lastError: 'pricing.quote@1 no', restarts: 0 })
   t.match(state(host, 'exits'), { lastError: 'exited with code 3' })
   t.match(state(host, 'rubbish'), { lastError: /n must be integer/ })
@@ -120,8 +166,18 @@ test('a package that takes memory outside the heap is killed near its limit; so 
   const eat = (what: string): string =>
     `register('order.paid@1', () => { const held = []; setInterval(() => held.push(${what}), 5); return new Promise(() => {}) })`
   await host.set([
-    await packages.write({ name: 'buffers', memoryMb, hooks: [{ hook: paid.name, kind: 'on' }], start: eat('Buffer.alloc(2 ** 21, 1)') }),
-    await packages.write({ name: 'objects', memoryMb, hooks: [{ hook: paid.name, kind: 'on' }], start: eat('Array.from({ length: 100_000 }, (_, i) => ({ i }))') }),
+    await packages.write({
+      name: 'buffers',
+      memoryMb,
+      hooks: [{ hook: paid.name, kind: 'on' }],
+      start: eat('Buffer.alloc(2 ** 21, 1)'),
+    }),
+    await packages.write({
+      name: 'objects',
+      memoryMb,
+      hooks: [{ hook: paid.name, kind: 'on' }],
+      start: eat('Array.from({ length: 100_000 }, (_, i) => ({ i }))'),
+    }),
   ])
   await Promise.allSettled(['buffers', 'objects'].map(name => host.deliver(paid, name, { id: 'e', data: {} })))
   await until('both died', () => host.status().every(each => each.restarts === 1))
@@ -136,14 +192,28 @@ test('a process that sends a gigabyte, or noise, is killed, and its host keeps i
     const { Socket } = await import('node:net'); const fs = await import('node:fs')
     const bytes = ${bytes}; for (let n = 0; n < 1024; n++) fs.writeSync(3, bytes) })`
   await host.set([
-    await packages.write({ name: 'huge', hooks: [{ hook: paid.name, kind: 'on' }], start: raw('Buffer.alloc(2 ** 20, 0x20)') }),
-    await packages.write({ name: 'noise', hooks: [{ hook: paid.name, kind: 'on' }], start: raw("Buffer.from([0, 0, 0, 3, 1, 2, 3])") }),
-    await packages.write({ name: 'answer', hooks: [{ hook: section.name, kind: 'view' }], start: "register('console.section@1', () => 'x'.repeat(2 ** 21))" }),
+    await packages.write({
+      name: 'huge',
+      hooks: [{ hook: paid.name, kind: 'on' }],
+      start: raw('Buffer.alloc(2 ** 20, 0x20)'),
+    }),
+    await packages.write({
+      name: 'noise',
+      hooks: [{ hook: paid.name, kind: 'on' }],
+      start: raw('Buffer.from([0, 0, 0, 3, 1, 2, 3])'),
+    }),
+    await packages.write({
+      name: 'answer',
+      hooks: [{ hook: section.name, kind: 'view' }],
+      start: "register('console.section@1', () => 'x'.repeat(2 ** 21))",
+    }),
   ])
   const before = process.memoryUsage.rss()
   await Promise.allSettled(['huge', 'noise'].map(name => host.deliver(paid, name, { id: 'e', data: {} })))
   t.same(await host.views(section, {}), [])
-  await until('both were killed', () => ['huge', 'noise'].every(name => /not a frame/.test(state(host, name)?.lastError ?? '')))
+  await until('both were killed', () =>
+    ['huge', 'noise'].every(name => /not a frame/.test(state(host, name)?.lastError ?? '')),
+  )
   t.ok(process.memoryUsage.rss() - before < 100_000_000)
   t.match(state(host, 'answer'), { state: 'ready', lastError: /cannot be sent/ })
 })
@@ -166,7 +236,10 @@ test('what does not start says why', async t => {
 test('a package may import the platform beside it, keep state, log and read its configuration', async t => {
   const { host, packages, logs } = await bench(t)
   await mkdir(join(packages.root, 'node_modules/@aaas'), { recursive: true })
-  await symlink(fileURLToPath(new URL('../../..', import.meta.url)), join(packages.root, 'node_modules/@aaas/core-cloud'))
+  await symlink(
+    fileURLToPath(new URL('../../..', import.meta.url)),
+    join(packages.root, 'node_modules/@aaas/core-cloud'),
+  )
   await host.set([
     await packages.write({
       name: 'counter',
@@ -185,13 +258,16 @@ test('a package may import the platform beside it, keep state, log and read its 
     }),
   ])
   for (const id of ['a', 'b', 'a']) await host.deliver(paid, 'counter', { id, data: { total: 5 } })
-  t.match(logs.filter(({ message }) => message === 'counted').map(({ fields }) => fields), [
-    { package: 'counter', part: 'sum', sum: 5 },
-    { sum: 10 },
-    { sum: 10 },
-  ])
+  t.match(
+    logs.filter(({ message }) => message === 'counted').map(({ fields }) => fields),
+    [{ package: 'counter', part: 'sum', sum: 5 }, { sum: 10 }, { sum: 10 }],
+  )
   await host.validate(validate, { n: 2 })
-  t.match(await refusal(host.validate(validate, { n: 3 })), { code: 'core.cloudware.vetoed', message: 'too many', field: 'n' })
+  t.match(await refusal(host.validate(validate, { n: 3 })), {
+    code: 'core.cloudware.vetoed',
+    message: 'too many',
+    field: 'n',
+  })
 })
 
 test('hot replacement under load: no call fails, none is answered by a mixture', async t => {
@@ -208,15 +284,21 @@ test('hot replacement under load: no call fails, none is answered by a mixture',
   const answers: number[] = []
   const failures: unknown[] = []
   const callers = Array.from({ length: 16 }, async (_, caller) => {
-    for (let n = 0; running; n++) {
-      await host.transform(transform, { n: n + caller }).then(({ n: by }) => answers.push(by), error => failures.push(error))
+    for (let n = 0; running && failures.length === 0; n++) {
+      await host.transform(transform, { n: n + caller }).then(
+        ({ n: by }) => answers.push(by),
+        error => failures.push(error),
+      )
     }
   })
   for (let n = 1; n <= 5; n++) {
     await host.set([await version(n)])
     const seen = answers.length
     await until('calls after the switch', () => answers.length > seen + 100)
-    t.ok(answers.slice(seen + 16).every(by => by === n), `only version ${n} answers after its set`)
+    t.ok(
+      answers.slice(seen + 16).every(by => by === n),
+      `only version ${n} answers after its set`,
+    )
   }
   running = false
   await Promise.all(callers)
@@ -228,12 +310,20 @@ test('hot replacement under load: no call fails, none is answered by a mixture',
 
 test('adding and removing under load: no call fails', async t => {
   const { host, packages } = await bench(t)
-  const loaded = await packages.write({ name: 'price', hooks: [quote({ failure: 'closed', deadlineMs: 5_000 })], start: plus(1) })
+  const loaded = await packages.write({
+    name: 'price',
+    hooks: [quote({ failure: 'closed', deadlineMs: 5_000 })],
+    start: plus(1),
+  })
   let running = true
   const seen = new Set<number>()
   const failures: unknown[] = []
   const callers = Array.from({ length: 8 }, async () => {
-    for (; running; await wait(0)) await host.transform(transform, { n: 1 }).then(({ n }) => seen.add(n), error => failures.push(error))
+    for (; running && failures.length === 0; await wait(0))
+      await host.transform(transform, { n: 1 }).then(
+        ({ n }) => seen.add(n),
+        error => failures.push(error),
+      )
   })
   for (let round = 0; round < 4; round++) {
     await host.set([loaded])
@@ -248,8 +338,12 @@ test('adding and removing under load: no call fails', async t => {
   t.same([...seen].sort(), [1, 2])
 })
 
-test('processes end with their host, even one in a busy loop when the host is killed', { skip: process.platform !== 'linux' && 'needs a death signal' }, async t => {
-  const parent = spawn(process.execPath, [fileURLToPath(new URL('./fixture/host-main.js', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] })
+test('processes end with their host, even one in a busy loop when the host is killed', {
+  skip: process.platform !== 'linux' && 'needs a death signal',
+}, async t => {
+  const parent = spawn(process.execPath, [fileURLToPath(new URL('./fixture/host-main.js', import.meta.url))], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   t.teardown(() => parent.kill('SIGKILL'))
   const [line] = (await once(parent.stdout.setEncoding('utf8'), 'data')) as [string]
   const pids = JSON.parse(line) as number[]

@@ -13,7 +13,10 @@ test('a handler that misses its deadline is told to stop, and its late answer is
   t.equal(processes.last.sent.at(-1)?.t, 'call')
   t.equal(await during(clock, 1, result), value)
   const call = processes.last.sent.find(frame => frame.t === 'call')
-  t.same(processes.last.sent.find(frame => frame.t === 'abort'), { t: 'abort', id: call?.id })
+  t.same(
+    processes.last.sent.find(frame => frame.t === 'abort'),
+    { t: 'abort', id: call?.id },
+  )
   processes.last.events.frame({ t: 'result', id: call?.id, value: { n: 9 } })
   await clock.pass(10_000)
   t.match(host.status(), [{ state: 'ready', calls: 1, failures: 1, restarts: 0, lastError: /no answer within 300 ms/ }])
@@ -76,12 +79,15 @@ test('a handler that keeps failing is not called for a while; others of the pack
 
 test('64 calls are in flight, the next one fails at once and does not open the circuit', async t => {
   const { host, clock, processes } = bench(t)
-  await host.set([describePackage('busy', [{ hook: validate.name, kind: 'validate', failure: 'closed', deadlineMs: 5_000 }])])
+  await host.set([
+    describePackage('busy', [{ hook: validate.name, kind: 'validate', failure: 'closed', deadlineMs: 5_000 }]),
+  ])
   processes.behaviour.answer = () => 'never'
   const calls = Array.from({ length: 64 }, () => host.validate(validate, {}))
   await clock.pass(0)
   for (let n = 0; n < 10; n++) t.equal(await reasonOf(host.validate(validate, {})), 'refused')
-  for (const frame of processes.last.sent) if (frame.t === 'call') processes.last.events.frame({ t: 'result', id: frame.id, value: { ok: true } })
+  for (const frame of processes.last.sent)
+    if (frame.t === 'call') processes.last.events.frame({ t: 'result', id: frame.id, value: { ok: true } })
   await Promise.all(calls)
   processes.behaviour.answer = () => ({ ok: true })
   await host.validate(validate, {})
@@ -110,7 +116,10 @@ test('where the system does not tell the size, the report of the process counts'
 
 test('a process that floods the host, or speaks another language, is killed', async t => {
   for (const [misbehave, why] of [
-    [(send: (frame: unknown) => void) => Array.from({ length: 5_002 }, () => send({ t: 'pong', id: 1 })), 'sent too many frames'],
+    [
+      (send: (frame: unknown) => void) => Array.from({ length: 5_002 }, () => send({ t: 'pong', id: 1 })),
+      'sent too many frames',
+    ],
     [(send: (frame: unknown) => void) => send({ t: 'unknown' }), 'sent a frame of no known form'],
     [(send: (frame: unknown) => void) => send({ t: 'result', id: -1 }), 'sent a frame of no known form'],
     [(send: (frame: unknown) => void) => send([]), 'sent a frame of no known form'],
@@ -126,7 +135,8 @@ test('a process that floods the host, or speaks another language, is killed', as
 test('100 lines a second are kept, the rest is dropped and said', async t => {
   const { host, clock, processes, logs } = bench(t)
   await host.set([describePackage('chatty', [{ hook: paid.name, kind: 'on' }])])
-  for (let n = 0; n < 300; n++) processes.last.events.frame({ t: 'log', level: 'info', message: `line ${n}`, fields: { n } })
+  for (let n = 0; n < 300; n++)
+    processes.last.events.frame({ t: 'log', level: 'info', message: `line ${n}`, fields: { n } })
   t.equal(logs.filter(({ message }) => message.startsWith('line')).length, 100)
   t.equal(logs.filter(({ message }) => message.includes('too many lines')).length, 1)
   await clock.pass(1_000)
@@ -164,5 +174,6 @@ test('state is kept per package, within its limits, and only where the program g
     { op: 'increment-once', key: 'n', by: 1, once: '' },
     { op: 'drop', key: 'n' },
   ]
-  for (const request of outside) t.equal(await ask(request), 'core.cloudware.invalid-state', JSON.stringify(request).slice(0, 60))
+  for (const request of outside)
+    t.equal(await ask(request), 'core.cloudware.invalid-state', JSON.stringify(request).slice(0, 60))
 })

@@ -1,5 +1,11 @@
-import { generateKeyPairSync } from 'node:crypto'
-import { generateSigningKeys, type PackageSignature, type SigningKeys, signPackage, verifyPackage } from '@aaas/core-cloud/cloudware'
+import { generateKeyPairSync, sign } from 'node:crypto'
+import {
+  generateSigningKeys,
+  type PackageSignature,
+  type SigningKeys,
+  signPackage,
+  verifyPackage,
+} from '@aaas/core-cloud/cloudware'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { seededRandom } from '@aaas/testing'
 import fc from 'fast-check'
@@ -37,7 +43,11 @@ const trust = { acme: keys.publicKeyPem }
 test('what a trusted publisher signed is accepted, also after a trip through JSON', async t => {
   const tarball = await samplePackage()
   const signature = signPackage({ tarball, publisher: 'acme', privateKeyPem: keys.privateKeyPem })
-  const { ref, packageJson, publisher } = verifyPackage({ tarball, signature: JSON.parse(JSON.stringify(signature)), trust })
+  const { ref, packageJson, publisher } = verifyPackage({
+    tarball,
+    signature: JSON.parse(JSON.stringify(signature)),
+    trust,
+  })
   t.equal(publisher, 'acme')
   t.equal(packageJson.version, '1.0.0')
   t.equal(ref.digest, signature.statement.sha512)
@@ -53,8 +63,14 @@ test('a flipped bit anywhere in the package is refused', async t => {
     if (refusal(() => verifyPackage({ tarball: changed, signature, trust })).reason === 'changed') refused += 1
   }
   t.equal(refused, tarball.length)
-  t.same(refusal(() => verifyPackage({ tarball: tarball.subarray(1), signature, trust })), bad('changed'))
-  t.same(refusal(() => verifyPackage({ tarball: Buffer.concat([tarball, Buffer.alloc(1)]), signature, trust })), bad('changed'))
+  t.same(
+    refusal(() => verifyPackage({ tarball: tarball.subarray(1), signature, trust })),
+    bad('changed'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball: Buffer.concat([tarball, Buffer.alloc(1)]), signature, trust })),
+    bad('changed'),
+  )
 })
 
 test('a changed character anywhere in the signature file is refused', async t => {
@@ -73,7 +89,8 @@ test('a changed character anywhere in the signature file is refused', async t =>
       refused += 1
       continue
     }
-    if (refusal(() => verifyPackage({ tarball, signature, trust })).code === 'core.cloudware.bad-signature') refused += 1
+    if (refusal(() => verifyPackage({ tarball, signature, trust })).code === 'core.cloudware.bad-signature')
+      refused += 1
     else t.fail(`accepted: ${changed}`)
   }
   t.equal(refused, text.length)
@@ -88,15 +105,49 @@ test('strangers, borrowed names and moved signatures are refused', async t => {
   const renamed: PackageSignature = { ...signature, statement: { ...signature.statement, publisher: 'globex' } }
   const relabelled: PackageSignature = { ...signature, statement: { ...signature.statement, version: '9.9.9' } }
   const both = { ...trust, globex: other.publicKeyPem }
-  t.same(refusal(() => verifyPackage({ tarball, signature: forged, trust })), bad('signature'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: stranger, trust })), bad('unknown-publisher'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: renamed, trust: both })), bad('signature'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: relabelled, trust })), bad('signature'))
-  t.same(refusal(() => verifyPackage({ tarball: newer, signature, trust })), bad('changed'))
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: forged, trust })),
+    bad('signature'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: stranger, trust })),
+    bad('unknown-publisher'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: renamed, trust: both })),
+    bad('signature'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: relabelled, trust })),
+    bad('signature'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball: newer, signature, trust })),
+    bad('changed'),
+  )
   const inherited = { ...signature, statement: { ...signature.statement, publisher: 'constructor' } }
-  t.same(refusal(() => verifyPackage({ tarball, signature: inherited, trust })), bad('unknown-publisher'))
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: inherited, trust })),
+    bad('unknown-publisher'),
+  )
   for (const rubbish of [null, 5, 'x', [], {}, { ...signature, more: 1 }, { statement: signature.statement }]) {
-    t.same(refusal(() => verifyPackage({ tarball, signature: rubbish, trust })), bad('malformed'))
+    t.same(
+      refusal(() => verifyPackage({ tarball, signature: rubbish, trust })),
+      bad('malformed'),
+    )
+  }
+})
+
+test('a statement that names another package than it holds is refused, even from a trusted publisher', async t => {
+  const tarball = await samplePackage()
+  const { statement } = signPackage({ tarball, publisher: 'acme', privateKeyPem: keys.privateKeyPem })
+  for (const lie of [{ name: 'other' }, { version: '2.0.0' }, { manifest: '0'.repeat(128) }]) {
+    const lying = { ...statement, ...lie }
+    const ed25519 = sign(null, Buffer.from(canonicalJson(lying)), keys.privateKeyPem).toString('hex')
+    t.same(
+      refusal(() => verifyPackage({ tarball, signature: { statement: lying, ed25519 }, trust })),
+      bad('changed'),
+    )
   }
 })
 
@@ -109,10 +160,22 @@ test('keys rotate: while two are trusted both sign, a revoked one does not', asy
   t.ok(verifyPackage({ tarball, signature: fresh, trust: two }))
   const revoked = { keys: [keys.publicKeyPem.replaceAll('\n', '\r\n')] }
   t.ok(verifyPackage({ tarball, signature: fresh, trust: two, revoked }))
-  t.same(refusal(() => verifyPackage({ tarball, signature: old, trust: two, revoked })), bad('signature'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: old, trust, revoked })), bad('revoked'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: old, trust, revoked: { publishers: ['acme'] } })), bad('revoked'))
-  t.same(refusal(() => verifyPackage({ tarball, signature: old, trust, revoked: { digests: [old.statement.sha512] } })), bad('revoked'))
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: old, trust: two, revoked })),
+    bad('signature'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: old, trust, revoked })),
+    bad('revoked'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: old, trust, revoked: { publishers: ['acme'] } })),
+    bad('revoked'),
+  )
+  t.same(
+    refusal(() => verifyPackage({ tarball, signature: old, trust, revoked: { digests: [old.statement.sha512] } })),
+    bad('revoked'),
+  )
 })
 
 test('a key of another kind, a private key in the trust file and a wrong name are configuration faults', async t => {
@@ -122,19 +185,35 @@ test('a key of another kind, a private key in the trust file and a wrong name ar
   const pem = rsa.publicKey.export({ format: 'pem', type: 'spki' }).toString()
   const config = { code: 'core.kernel.invalid-config', reason: undefined }
   for (const key of [pem, keys.privateKeyPem, 'rubbish']) {
-    t.same(refusal(() => verifyPackage({ tarball, signature, trust: { acme: key } })), config)
+    t.same(
+      refusal(() => verifyPackage({ tarball, signature, trust: { acme: key } })),
+      config,
+    )
   }
   const rsaPrivate = rsa.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  t.same(refusal(() => signPackage({ tarball, publisher: 'acme', privateKeyPem: rsaPrivate })), config)
-  t.same(refusal(() => signPackage({ tarball, publisher: 'acme', privateKeyPem: 'rubbish' })), config)
-  t.same(refusal(() => signPackage({ tarball, publisher: 'Acme Inc', privateKeyPem: keys.privateKeyPem })), config)
+  t.same(
+    refusal(() => signPackage({ tarball, publisher: 'acme', privateKeyPem: rsaPrivate })),
+    config,
+  )
+  t.same(
+    refusal(() => signPackage({ tarball, publisher: 'acme', privateKeyPem: 'rubbish' })),
+    config,
+  )
+  t.same(
+    refusal(() => signPackage({ tarball, publisher: 'Acme Inc', privateKeyPem: keys.privateKeyPem })),
+    config,
+  )
 })
 
 test('canonical JSON does not depend on the order of keys, tells different values apart and reads back', async t => {
   const shuffled = (value: unknown, random: () => number): unknown => {
     if (Array.isArray(value)) return value.map(item => shuffled(item, random))
     if (typeof value !== 'object' || value === null) return value
-    const members = Object.entries(value).map(([key, member]) => ({ key, member: shuffled(member, random), at: random() }))
+    const members = Object.entries(value).map(([key, member]) => ({
+      key,
+      member: shuffled(member, random),
+      at: random(),
+    }))
     members.sort((a, b) => a.at - b.at)
     const copy: Record<string, unknown> = Object.create(null)
     for (const { key, member } of members) copy[key] = member
@@ -150,7 +229,10 @@ test('canonical JSON does not depend on the order of keys, tells different value
     }),
     { numRuns: 500 },
   )
-  t.equal(canonicalJson({ b: 1, a: [undefined, { d: null, c: undefined }], '': '\u2028"' }), '{"":"\u2028\\"","a":[null,{"d":null}],"b":1}')
+  t.equal(
+    canonicalJson({ b: 1, a: [undefined, { d: null, c: undefined }], '': '\u2028"' }),
+    '{"":"\u2028\\"","a":[null,{"d":null}],"b":1}',
+  )
   t.throws(() => canonicalJson({ a: Number.NaN }), TypeError)
   t.throws(() => canonicalJson({ a: 1n }), TypeError)
 })

@@ -61,7 +61,11 @@ test('an older version is taken when the newest excludes another requirement', a
 })
 
 test('cycles are no problem, and a package may be pinned', async t => {
-  const found = lock({ a: '1.0.0' }, [candidate('a@1.0.0', { b: '*' }), candidate('a@1.1.0'), candidate('b@1.0.0', { a: '^1.0.0' })])
+  const found = lock({ a: '1.0.0' }, [
+    candidate('a@1.0.0', { b: '*' }),
+    candidate('a@1.1.0'),
+    candidate('b@1.0.0', { a: '^1.0.0' }),
+  ])
   t.same(ids(found), ['a@1.0.0', 'b@1.0.0'])
 })
 
@@ -83,7 +87,9 @@ test('a conflict names both requirers', async t => {
 })
 
 test('what the site pins and a package excludes is a conflict that names the site', async t => {
-  const error = refusal(() => lock({ a: '1.0.0', b: '*' }, [candidate('a@1.0.0'), candidate('a@2.0.0'), candidate('b@1.0.0', { a: '^2.0.0' })]))
+  const error = refusal(() =>
+    lock({ a: '1.0.0', b: '*' }, [candidate('a@1.0.0'), candidate('a@2.0.0'), candidate('b@1.0.0', { a: '^2.0.0' })]),
+  )
   t.equal(error.code, 'core.cloudware.conflict')
   t.match(error.message, /site shop needs a 1\.0\.0; b@1\.0\.0 needs a \^2\.0\.0/)
 })
@@ -93,10 +99,20 @@ test('a missing package, version, platform or extension point is named with its 
   const cases: [() => unknown, RegExp][] = [
     [() => lock({ a: '^1.0.0' }, []), /site shop needs a \^1\.0\.0: the store has no such package/],
     [() => lock({ a: '^1.0.0' }, [candidate('a@2.0.0')]), /the store has 2\.0\.0/],
-    [() => lock({ a: '*' }, [candidate('a@1.0.0', { gone: '^3.0.0' })]), /a@1\.0\.0 needs gone \^3\.0\.0: the store has no such package/],
-    [() => lock({ a: '*' }, [candidate('a@1.0.0', {}, { engine: '^0.2.0' })]), /no version of it runs on platform 0\.1\.0/],
     [
-      () => lock({ a: '*', s: '*' }, [candidate('a@1.0.0', {}, hook), candidate('s@1.0.0', {}, { extensionPoints: ['order.place@1'] })]),
+      () => lock({ a: '*' }, [candidate('a@1.0.0', { gone: '^3.0.0' })]),
+      /a@1\.0\.0 needs gone \^3\.0\.0: the store has no such package/,
+    ],
+    [
+      () => lock({ a: '*' }, [candidate('a@1.0.0', {}, { engine: '^0.2.0' })]),
+      /no version of it runs on platform 0\.1\.0/,
+    ],
+    [
+      () =>
+        lock({ a: '*', s: '*' }, [
+          candidate('a@1.0.0', {}, hook),
+          candidate('s@1.0.0', {}, { extensionPoints: ['order.place@1'] }),
+        ]),
       /a@1\.0\.0 hooks into order\.place@2, which s@1\.0\.0 does not offer/,
     ],
   ]
@@ -120,33 +136,58 @@ const range = fc.constantFrom('*', '^1.0.0', '~1.0.0', '>=1.1.0', '^2.0.0', '1.1
 const requires = fc.dictionary(fc.constantFrom(...names), range, { maxKeys: 2 })
 const store = fc
   .array(fc.tuple(fc.constantFrom(...names), fc.constantFrom(...versions), requires), { maxLength: 10 })
-  .map(rows => [...new Map(rows.map(row => [`${row[0]}@${row[1]}`, candidate(`${row[0]}@${row[1]}`, row[2])])).values()])
+  .map(rows => [
+    ...new Map(rows.map(row => [`${row[0]}@${row[1]}`, candidate(`${row[0]}@${row[1]}`, row[2])])).values(),
+  ])
 
 /** Every choice of at most one version a package, tried one after another. */
 function solvable(wants: Record<string, string>, candidates: readonly PackageCandidate[]): boolean {
   const choices = names.map(name => [undefined, ...candidates.filter(each => each.ref.name === name)])
-  const product = choices.reduce<(PackageCandidate | undefined)[][]>((sets, options) => sets.flatMap(set => options.map(option => [...set, option])), [[]])
-  return product.some(set => fits(wants, set.filter(each => each !== undefined)))
+  const product = choices.reduce<(PackageCandidate | undefined)[][]>(
+    (sets, options) => sets.flatMap(set => options.map(option => [...set, option])),
+    [[]],
+  )
+  return product.some(set =>
+    fits(
+      wants,
+      set.filter(each => each !== undefined),
+    ),
+  )
 }
 function fits(wants: Record<string, string>, chosen: readonly PackageCandidate[]): boolean {
-  const needs = [wants, ...chosen.map(each => each.packageJson.aaas.requires ?? {})].flatMap(need => Object.entries(need))
-  return needs.every(([name, wanted]) => chosen.some(each => each.ref.name === name && satisfies(each.ref.version, wanted)))
+  const needs = [wants, ...chosen.map(each => each.packageJson.aaas.requires ?? {})].flatMap(need =>
+    Object.entries(need),
+  )
+  return needs.every(([name, wanted]) =>
+    chosen.some(each => each.ref.name === name && satisfies(each.ref.version, wanted)),
+  )
 }
 
 test('it finds a solution exactly when there is one, the same whatever the order of the store', async () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...names), range, { minKeys: 1, maxKeys: 3 }), store, (wants, candidates) => {
-      let found: SiteLock | undefined
-      try {
-        found = lock(wants, candidates)
-      } catch (error) {
-        if (!CloudError.is(error)) throw error
-        return !solvable(wants, candidates)
-      }
-      const again = lock(Object.fromEntries(Object.entries(wants).reverse()), candidates.toReversed())
-      const chosen = found.packages.map(({ name, version }) => candidates.find(each => each.ref.name === name && each.ref.version === version))
-      return fits(wants, chosen.filter(each => each !== undefined)) && JSON.stringify(again) === JSON.stringify(found)
-    }),
+    fc.property(
+      fc.dictionary(fc.constantFrom(...names), range, { minKeys: 1, maxKeys: 3 }),
+      store,
+      (wants, candidates) => {
+        let found: SiteLock | undefined
+        try {
+          found = lock(wants, candidates)
+        } catch (error) {
+          if (!CloudError.is(error)) throw error
+          return !solvable(wants, candidates)
+        }
+        const again = lock(Object.fromEntries(Object.entries(wants).reverse()), candidates.toReversed())
+        const chosen = found.packages.map(({ name, version }) =>
+          candidates.find(each => each.ref.name === name && each.ref.version === version),
+        )
+        return (
+          fits(
+            wants,
+            chosen.filter(each => each !== undefined),
+          ) && JSON.stringify(again) === JSON.stringify(found)
+        )
+      },
+    ),
     { numRuns: 600 },
   )
 })

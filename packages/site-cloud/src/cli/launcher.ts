@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { appendFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { hostMainModule, type HostStart } from '@aaas/core-cloud/deploy'
 import { type Clock, CloudError, type ErrorBody, type Ids, Lifecycle, type Logger } from '@aaas/core-cloud/kernel'
 import { type RunningPostgres, startPostgres } from '@aaas/support-cloud/rdbms'
 import type { ControlOptions } from '../site-center/index.js'
@@ -68,7 +69,7 @@ export async function launchPlatform(options: LauncherOptions): Promise<RunningP
     progress('starting control')
     const control = await children.start('control', controlMain, controlOptions(options, postgres))
     progress('starting host')
-    const host = await children.start('host', hostMain, hostOptions(options))
+    const host = await children.start('host', hostMainModule, hostOptions(options))
     const endpoint = { edgePort: Number(host.edgePort), consolePort: Number(control.consolePort) }
     writeFileSync(home.endpointFile, JSON.stringify(endpoint))
     return { ...endpoint, postgres, pids: () => children.pids(), [Symbol.asyncDispose]: () => lifecycle.stop() }
@@ -79,7 +80,6 @@ export async function launchPlatform(options: LauncherOptions): Promise<RunningP
 }
 
 const controlMain = fileURLToPath(new URL('../site-center/system-control-main.js', import.meta.url))
-const hostMain = fileURLToPath(import.meta.resolve('@aaas/core-cloud/deploy/host-main'))
 
 function controlOptions({ home, consolePort, ids }: LauncherOptions, postgres: RunningPostgres): ControlOptions {
   return {
@@ -95,9 +95,9 @@ function controlOptions({ home, consolePort, ids }: LauncherOptions, postgres: R
   }
 }
 
-function hostOptions({ home, edgePort, ids }: LauncherOptions): Record<string, unknown> {
+function hostOptions({ home, edgePort, ids }: LauncherOptions): HostStart {
   return {
-    home: home.hostDir,
+    home: home.dir,
     runDir: home.runDir,
     hostId,
     controlSocket: home.controlSocket,
@@ -122,15 +122,15 @@ class Children {
     return Object.fromEntries([...this.#running].map(([name, child]) => [name, child.pid]))
   }
 
-  async start(name: string, main: string, message: object): Promise<Record<string, unknown>> {
-    const { child, ready } = await this.#fork(name, main, message)
+  async start(name: string, main: string, options: object): Promise<Record<string, unknown>> {
+    const { child, ready } = await this.#fork(name, main, options)
     // The ports a person was told stay the same when a process is started again.
-    const again = { ...message, ...ready, type: undefined }
-    this.#watch(name, main, again, child, 0)
+    const { type: _, ...ports } = ready
+    this.#watch(name, main, { ...options, ...ports }, child, 0)
     return ready
   }
 
-  #watch(name: string, main: string, message: object, child: ChildProcess, failures: number): void {
+  #watch(name: string, main: string, options: object, child: ChildProcess, failures: number): void {
     const { clock, logger } = this.options
     const startedAt = clock.monotonic()
     child.once('exit', (code, signal) => {
@@ -141,18 +141,18 @@ class Children {
       logger.warn(`${name} died, starting it again`, { code, signal, pauseMs: pause })
       clock.after(pause, () => {
         if (this.#stopping) return
-        this.#fork(name, main, message).then(
-          next => this.#watch(name, main, message, next.child, count),
+        this.#fork(name, main, options).then(
+          next => this.#watch(name, main, options, next.child, count),
           (error: unknown) => {
             logger.error(`${name} cannot start`, { error })
-            if (!this.#stopping) clock.after(5_000, () => void this.start(name, main, message).catch(() => undefined))
+            if (!this.#stopping) clock.after(5_000, () => void this.start(name, main, options).catch(() => undefined))
           },
         )
       })
     })
   }
 
-  #fork(name: string, main: string, message: object): Promise<Started> {
+  #fork(name: string, main: string, options: object): Promise<Started> {
     const logFile = join(this.options.home.dir, `${name}.log`)
     const child = fork(main, [], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -162,10 +162,10 @@ class Children {
     this.#running.set(name, child)
     child.stdout?.on('data', (part: Buffer) => appendRotating(logFile, part))
     child.stderr?.on('data', (part: Buffer) => appendRotating(logFile, part))
-    child.send(message)
+    child.send({ type: 'start', options })
     return new Promise((resolve, reject) => {
       child.on('message', (answer: { type: string; error?: ErrorBody } & Record<string, unknown>) => {
-        if (answer.type === 'ready') resolve({ child, ready: answer })
+        if (answer.type === 'started') resolve({ child, ready: answer })
         if (answer.type === 'failed' && answer.error !== undefined) reject(CloudError.fromBody(answer.error))
       })
       child.once('exit', code => {

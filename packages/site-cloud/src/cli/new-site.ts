@@ -1,9 +1,11 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { CloudError } from '@aaas/core-cloud/kernel'
-import { type SiteFile } from '../factory/index.js'
-import { sampleCatalogue } from '../shop/index.js'
+import type { SiteFile } from '../factory/index.js'
 import { templates } from './platform-templates.js'
+
+const sampleCatalogue = fileURLToPath(new URL('../../../assets/shop/sample-catalogue.csv', import.meta.url))
 
 /** Writes a folder to start a site from. Never overwrites a file. */
 export async function newSite(options: {
@@ -23,11 +25,11 @@ export async function newSite(options: {
   const site: SiteFile = {
     template: options.template,
     name,
-    config: { name: { 'zh-CN': name, en: name }, languages: ['zh-CN', 'en'], defaultLanguage: 'zh-CN', currency: 'CNY' },
+    config: { name: { 'zh-CN': name, en: name }, languages: ['zh-CN', 'en'], defaultLanguage: 'zh-CN' },
     catalogue: 'catalogue.csv',
     performance: { ordersPerMinute: 60, p99Ms: 500 },
   }
-  const files: Record<string, string> = { 'site.json': `${JSON.stringify(site, null, 2)}\n`, 'catalogue.csv': sampleCatalogue }
+  const files: Record<string, string> = { 'site.json': `${JSON.stringify(site, null, 2)}\n`, 'catalogue.csv': await readFile(sampleCatalogue, 'utf8') }
   for (const [file, text] of Object.entries(files)) await writeFile(join(dir, file), text, { flag: 'wx' })
   return { dir, files: Object.keys(files) }
 }

@@ -42,8 +42,8 @@ export async function deployPlatformServices(options: {
         alipay: {
           privateKeyPem: keys.providerPrivateKeyPem,
           apps: [{ appId: keys.appId, sellerId: keys.sellerId, merchantPublicKeyPem: publicPem(keys.merchantPrivateKeyPem) }],
-          adminKey: keys.adminKey,
         },
+        adminKey: keys.adminKey,
       },
     },
     {

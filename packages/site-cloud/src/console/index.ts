@@ -1,1 +1,2 @@
-export {}
+export { type ConsoleOptions, createConsole } from './console.js'
+export { type ConsoleSession, ConsoleUsers, type Role, roleScopes } from './console-users.js'

@@ -1,1 +1,2 @@
-export {}
+export { shopMigrations } from './migrations.js'
+export { shopTemplate } from './template.js'

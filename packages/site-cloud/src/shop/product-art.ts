@@ -30,8 +30,8 @@ export function productArt(path: string): string | undefined {
 }
 
 const views: Readonly<Record<ArtName['view'], (paint: Paint, name: ArtName, thing: string) => string>> = {
-  plain: (paint, { style }, thing) =>
-    `${box(0, 0, 400, 400, 0, paint.wall)}${setting(paint, style)}<g transform="translate(22 18) scale(.89)">${thing}</g>`,
+  plain: (paint, { kind, palette, style }, thing) =>
+    `${box(0, 0, 400, 400, 0, paint.wall)}${setting(paint, style + kind.length + palette.length)}<g transform="translate(22 18) scale(.89)">${thing}</g>`,
   scene: (paint, { style }, thing) =>
     `${box(0, 0, 400, 400, 0, paint.wall)}${room(paint, style)}<g transform="translate(${style % 2 === 0 ? 66 : 86} 92) scale(.62)">${thing}</g>`,
   detail: (paint, { style }, thing) =>
@@ -47,7 +47,7 @@ function setting(paint: Paint, style: number): string {
     shape('M0 400V250L400 130V400Z', paint.wallDeep),
     `${ellipse(286, 122, 78, 78, paint.wallDeep)}${box(0, 304, 400, 96, 0, paint.floor)}`,
   ]
-  return settings[(style * 7 + 3) % settings.length] ?? ''
+  return settings[style % settings.length] ?? ''
 }
 
 /** A window, its light on the wall, and a table. */

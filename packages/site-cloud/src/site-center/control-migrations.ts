@@ -30,8 +30,9 @@ create table audit (
   id bigint generated always as identity primary key, at timestamptz not null default now(),
   actor text not null, action text not null, site text not null default '', detail text not null default '');
 create table usage_reading (
-  source text not null, epoch bigint not null, seq bigint not null, at timestamptz not null, counters jsonb not null,
-  primary key (source, epoch, seq));
+  source text not null, site text not null, epoch text not null, seq bigint not null, at timestamptz not null,
+  counters jsonb not null, primary key (source, epoch, seq));
+create index usage_reading_site on usage_reading (site, source, epoch, seq desc);
 create table platform_secret (name text primary key, value jsonb not null);
 create table console_user (
   name text primary key, password text not null, role text not null check (role in ('admin', 'operator', 'viewer')),

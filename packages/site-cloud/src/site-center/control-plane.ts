@@ -58,9 +58,9 @@ export class ControlPlane implements Handlers<typeof controlPlaneContract> {
 
   async readings(input: Parameters<Handlers<typeof controlPlaneContract>['readings']>[0]): Promise<Record<string, never>> {
     await this.deps.database.query({
-      text: `insert into usage_reading(source, epoch, seq, at, counters)
-        select source, epoch, seq, to_timestamp(at / 1000.0), counters
-        from jsonb_to_recordset($1) as r(source text, epoch bigint, seq bigint, at bigint, counters jsonb)
+      text: `insert into usage_reading(source, site, epoch, seq, at, counters)
+        select source, site, epoch, seq, to_timestamp(at / 1000.0), counters
+        from jsonb_to_recordset($1) as r(source text, site text, epoch text, seq bigint, at bigint, counters jsonb)
         on conflict do nothing`,
       values: [JSON.stringify(input.readings)],
     })

@@ -18,6 +18,7 @@ import {
   packageByDigest,
   reports,
   type SiteRow,
+  hasConfig,
   siteByName,
   usageOf,
   type VersionRow,
@@ -98,7 +99,7 @@ export class SiteCenter implements Service {
       await this.#site(tx, input.site, 'lock')
       const newest = (await versionsOf(tx, input.site))[0]
       const config = JSON.stringify(input.config ?? {})
-      if (newest?.digest === stored.digest && JSON.stringify(newest.config) === config) return newest
+      if (newest?.digest === stored.digest && (await hasConfig(tx, newest, config))) return newest
       const version = (newest?.version ?? 0) + 1
       await tx.query({
         text: 'insert into site_version(site, version, digest, config, plan, pushed_by) values ($1, $2, $3, $4, $5, $6)',

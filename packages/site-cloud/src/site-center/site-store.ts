@@ -112,6 +112,15 @@ export async function versionOf(db: Queryable, site: string, version: number): P
   return rows[0]
 }
 
+/** True when a version was pushed with this configuration; the database compares values, not spellings. */
+export async function hasConfig(db: Queryable, row: VersionRow, config: string): Promise<boolean> {
+  const rows = await db.query<{ same: boolean }>({
+    text: 'select config = $3::jsonb as same from site_version where site = $1 and version = $2',
+    values: [row.site, row.version, config],
+  })
+  return rows[0]?.same === true
+}
+
 export function cloudwareRows(db: Queryable): Promise<readonly CloudwareRow[]> {
   return db.query<CloudwareRow>({ text: 'select site, name, digest, config from site_cloudware order by site, name' })
 }
@@ -178,13 +187,13 @@ export async function usageOf(
 ): Promise<{ counters: Record<string, number>; readings: number }> {
   const rows = await db.query<{ name: string; total: number }>({
     text: `select c.key as name, sum(c.value::bigint)::bigint as total from (
-        select distinct on (source, epoch) counters from usage_reading where source like $1
+        select distinct on (source, epoch) counters from usage_reading where site = $1
         order by source, epoch, seq desc) last, jsonb_each_text(last.counters) c group by c.key order by c.key`,
-    values: [`${site}/%`],
+    values: [site],
   })
   const count = await db.query<{ n: number }>({
-    text: 'select count(*) as n from usage_reading where source like $1',
-    values: [`${site}/%`],
+    text: 'select count(*) as n from usage_reading where site = $1',
+    values: [site],
   })
   return { counters: Object.fromEntries(rows.map(row => [row.name, row.total])), readings: count[0]?.n ?? 0 }
 }

@@ -1,4 +1,4 @@
-// Main of the control process. The launcher forks it, sends the options as the first message and waits for `ready`.
+// Main of the control process. The launcher forks it, sends the options as the first message and waits for `started`.
 import { CloudError, systemClock, systemIds, systemLogger } from '@aaas/core-cloud/kernel'
 import { type ControlHandle, type ControlOptions, startControl } from './control-process.js'
 
@@ -17,11 +17,11 @@ async function stop(code: number): Promise<void> {
   process.exit(code)
 }
 
-process.once('message', (options: ControlOptions) => {
+process.once('message', ({ options }: { type: 'start'; options: ControlOptions }) => {
   startControl({ ...options, clock: systemClock({ keepAlive: true }), ids: systemIds(), logger }).then(
     started => {
       control = started
-      process.send?.({ type: 'ready', consolePort: started.consolePort })
+      process.send?.({ type: 'started', consolePort: started.consolePort })
     },
     (error: unknown) => {
       logger.error('control cannot start', { error })

@@ -31,7 +31,7 @@ export function planCapacity(performance: Performance, unit: UnitCapacity): Capa
   const withOneLost = Math.ceil(ordersPerSecond / perInstance) + 1
   const instances = Math.max(2, byRate, withOneLost)
   if (instances > maxInstances) {
-    const most = Math.floor(perInstance * (maxInstances - 1) * 60)
+    const most = Math.floor(perInstance * Math.min(maxInstances / headRoom, maxInstances - 1) * 60)
     throw new CloudError(
       'site.factory.impossible-performance',
       `ordersPerMinute must be at most ${most} at this p99 (${maxInstances} instances)`,

@@ -43,7 +43,8 @@ export function checkFields(fields: SearchFields): void {
   }
   const texts = Object.entries(fields.texts)
   check(texts.length > 0, 'texts', 'needs a field')
-  for (const [name, weight] of texts) check(weight >= 0.01 && weight <= 1_000, `texts/${name}`, 'needs a weight from 0.01 to 1000')
+  for (const [name, weight] of texts)
+    check(weight >= 0.01 && weight <= 1_000, `texts/${name}`, 'needs a weight from 0.01 to 1000')
   for (const [kind, names] of [
     ['texts', texts.map(([name]) => name)],
     ['keywords', fields.keywords ?? []],
@@ -60,7 +61,8 @@ export function checkQuery(query: SearchQuery, fields: SearchFields): CheckedQue
   const { text, filters = {}, sort = 'relevance', offset = 0, limit = 20, facets = [] } = query
   if (typeof text !== 'string') throw invalid('text', 'must be a string')
   if (text.length > maxTextQuery) throw invalid('text', `is longer than ${maxTextQuery} characters`)
-  if (!Number.isInteger(offset) || offset < 0 || offset > maxOffset) throw invalid('offset', `must be 0 to ${maxOffset}`)
+  if (!Number.isInteger(offset) || offset < 0 || offset > maxOffset)
+    throw invalid('offset', `must be 0 to ${maxOffset}`)
   if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) throw invalid('limit', `must be 1 to ${maxLimit}`)
   if (sort !== 'relevance') {
     if (!fields.numbers?.includes(sort.field)) throw invalid('sort/field', `'${sort.field}' is no number field`)
@@ -73,7 +75,8 @@ export function checkQuery(query: SearchQuery, fields: SearchFields): CheckedQue
   const keywords = Object.entries(filters.keywords ?? {})
   for (const [field, values] of keywords) {
     if (!fields.keywords?.includes(field)) throw invalid(`filters/keywords/${field}`, 'is no keyword field')
-    if (values.length > maxFilterValues) throw invalid(`filters/keywords/${field}`, `has more than ${maxFilterValues} values`)
+    if (values.length > maxFilterValues)
+      throw invalid(`filters/keywords/${field}`, `has more than ${maxFilterValues} values`)
     if (values.some(value => typeof value !== 'string')) throw invalid(`filters/keywords/${field}`, 'must have strings')
   }
   const numbers = Object.entries(filters.numbers ?? {})
@@ -98,8 +101,10 @@ export function checkDocuments(documents: readonly SearchDocument[], fields: Sea
     for (const [name, value] of Object.entries(document.keywords ?? {})) {
       if (!fields.keywords?.includes(name)) throw invalid(`${at}/keywords/${name}`, 'is not declared')
       const values = typeof value === 'string' ? [value] : value
-      if (values.length > maxFilterValues) throw invalid(`${at}/keywords/${name}`, `has more than ${maxFilterValues} values`)
-      if (values.some(item => item.length > maxKeyword)) throw invalid(`${at}/keywords/${name}`, `is longer than ${maxKeyword} characters`)
+      if (values.length > maxFilterValues)
+        throw invalid(`${at}/keywords/${name}`, `has more than ${maxFilterValues} values`)
+      if (values.some(item => item.length > maxKeyword))
+        throw invalid(`${at}/keywords/${name}`, `is longer than ${maxKeyword} characters`)
     }
     for (const [name, value] of Object.entries(document.numbers ?? {})) {
       if (!fields.numbers?.includes(name)) throw invalid(`${at}/numbers/${name}`, 'is not declared')
@@ -123,7 +128,14 @@ function checkId(id: string, field: string): void {
 
 /** The FTS5 expression of the words. Tokens are letters, digits and `_` by construction, and quoted all the same. */
 export function matchExpression(words: readonly QueryWord[]): string {
-  return words.map(word => grouped(word.map(terms => grouped(terms.map(termText), ' AND ')), ' OR ')).join(' AND ')
+  return words
+    .map(word =>
+      grouped(
+        word.map(terms => grouped(terms.map(termText), ' AND ')),
+        ' OR ',
+      ),
+    )
+    .join(' AND ')
 }
 
 function termText({ token, prefix }: QueryTerm): string {

@@ -27,7 +27,12 @@ const shop: readonly SearchDocument[] = [
 ]
 
 function document(id: string, name: string, description: string, brand: string, price: number): SearchDocument {
-  return { id, texts: { name, description }, keywords: { brand, tag: ['all', price < 100 ? 'cheap' : 'dear'] }, numbers: { price } }
+  return {
+    id,
+    texts: { name, description },
+    keywords: { brand, tag: ['all', price < 100 ? 'cheap' : 'dear'] },
+    numbers: { price },
+  }
 }
 
 /** What every search index promises. The index is empty at the start of each test. */
@@ -51,33 +56,35 @@ async function ids(index: SearchIndex, query: string | SearchQuery): Promise<str
   return hits.map(hit => hit.id)
 }
 
+/** Texts over the shop above and what they find. */
+const words: readonly (readonly [text: string, expected: readonly string[]])[] = [
+  ['华为', ['p-1']],
+  ['羽绒服', ['p-3']],
+  ['防摔', ['p-2']],
+  ['保护', ['p-2']],
+  ['手机', ['p-1', 'p-2']],
+  ['茶', ['p-6']],
+  ['iPhone 保护壳', ['p-2']],
+  ['ＩＰＨＯＮＥ１５', ['p-2']],
+  ['iphone 15 壳', ['p-2']],
+  ['红色的保护壳', []],
+  ['kettle', ['p-4']],
+  ['KETTLES', ['p-4']],
+  ['1.5l', ['p-4']],
+  ['15l', []],
+  ['usb c', ['p-5']],
+  ['usbc', ['p-5']],
+  ['cafe creme', ['p-7']],
+  ['woman jackets', ['p-3']],
+  ['the kettle', ['p-4']],
+  ['gre', ['p-6']],
+  ['gre tea', []],
+  ['!?', []],
+  ['😀', []],
+]
+
 function findsWords(on: On): void {
-  const cases: readonly (readonly [text: string, expected: readonly string[]])[] = [
-    ['华为', ['p-1']],
-    ['羽绒服', ['p-3']],
-    ['防摔', ['p-2']],
-    ['保护', ['p-2']],
-    ['手机', ['p-1', 'p-2']],
-    ['茶', ['p-6']],
-    ['iPhone 保护壳', ['p-2']],
-    ['ＩＰＨＯＮＥ１５', ['p-2']],
-    ['iphone 15 壳', ['p-2']],
-    ['红色的保护壳', []],
-    ['kettle', ['p-4']],
-    ['KETTLES', ['p-4']],
-    ['1.5l', ['p-4']],
-    ['15l', []],
-    ['usb c', ['p-5']],
-    ['usbc', ['p-5']],
-    ['cafe creme', ['p-7']],
-    ['woman jackets', ['p-3']],
-    ['the kettle', ['p-4']],
-    ['gre', ['p-6']],
-    ['gre tea', []],
-    ['!?', []],
-    ['😀', []],
-  ]
-  for (const [text, expected] of cases) {
+  for (const [text, expected] of words) {
     on(`'${text}' finds ${expected.join(', ') || 'nothing'}`, async index => {
       await index.put(shop)
       assert.deepEqual((await ids(index, text)).sort(), expected)
@@ -91,12 +98,28 @@ function findsWords(on: On): void {
     )
   })
   on('a word in a field of more weight comes first', async index => {
-    await index.put(shop.map(item => (item.id === 'p-5' ? document('p-5', 'phone stand', 'for desks', 'cable', 29) : item)))
+    await index.put(
+      shop.map(item => (item.id === 'p-5' ? document('p-5', 'phone stand', 'for desks', 'cable', 29) : item)),
+    )
     const found = await ids(index, 'phone')
     assert.equal(found[0], 'p-5')
     assert.deepEqual(found.slice(1).sort(), ['p-1', 'p-7'])
   })
-  for (const text of ['"', "' or 1=1 --", 'a" OR "b', 'name:x', '(', ')*^', '\0', 'AND', 'NEAR(a b, 2)', '{a b}', '-x', '\ud800', '保\0护"*']) {
+  for (const text of [
+    '"',
+    "' or 1=1 --",
+    'a" OR "b',
+    'name:x',
+    '(',
+    ')*^',
+    '\0',
+    'AND',
+    'NEAR(a b, 2)',
+    '{a b}',
+    '-x',
+    '\ud800',
+    '保\0护"*',
+  ]) {
     on(`the text ${JSON.stringify(text)} is only a text`, async index => {
       await index.put(shop)
       assert.ok((await index.search({ text })).total <= shop.length)
@@ -108,14 +131,20 @@ function findsWords(on: On): void {
     assert.deepEqual(await ids(index, 'ab '.repeat(66)), ['long'])
     assert.deepEqual(await ids(index, '手机壳防摔华为保温水壶充电线绿茶礼盒'.repeat(11)), [])
     assert.deepEqual(await ids(index, 'a1-b2.c3/d4_e5+f6 '.repeat(11)), [])
-    assert.deepEqual(await ids(index, Array.from({ length: 100 }, (_, at) => String.fromCodePoint(0x4e00 + at * 7)).join(' ')), [])
+    assert.deepEqual(
+      await ids(index, Array.from({ length: 100 }, (_, at) => String.fromCodePoint(0x4e00 + at * 7)).join(' ')),
+      [],
+    )
   })
 }
 
 function filtersAndSorts(on: On): void {
   on('filters by keywords and numbers', async index => {
     await index.put(shop)
-    const query: SearchQuery = { text: '', filters: { keywords: { brand: ['aaas', 'tea'] }, numbers: { price: { min: 49, max: 129 } } } }
+    const query: SearchQuery = {
+      text: '',
+      filters: { keywords: { brand: ['aaas', 'tea'] }, numbers: { price: { min: 49, max: 129 } } },
+    }
     assert.deepEqual(await ids(index, query), ['p-2', 'p-4'])
     assert.deepEqual(await ids(index, { text: '手机', filters: { keywords: { tag: ['cheap'] } } }), ['p-2'])
     assert.deepEqual(await ids(index, { text: '', filters: { keywords: { brand: [] } } }), [])
@@ -213,7 +242,10 @@ function refuses(on: On): void {
   ]
   for (const [field, query] of wrong) {
     on(`${JSON.stringify(query).slice(0, 70)} is refused for ${field}`, async index => {
-      await assert.rejects(index.search(query), error => CloudError.is(error, 'support.search.invalid-query') && error.field === field)
+      await assert.rejects(
+        index.search(query),
+        error => CloudError.is(error, 'support.search.invalid-query') && error.field === field,
+      )
     })
   }
   on('limits hold at their edge', async index => {
@@ -221,7 +253,10 @@ function refuses(on: On): void {
     await index.search({ text: 'x'.repeat(200), limit: 100, offset: 10_000 })
     await index.put(Array.from({ length: 1_000 }, (_, at) => ({ id: `many-${at}`, texts: {} })))
     const isRefused = (error: unknown): boolean => CloudError.is(error, 'support.search.invalid-query')
-    await assert.rejects(index.put(Array.from({ length: 1_001 }, (_, at) => ({ id: `more-${at}`, texts: {} }))), isRefused)
+    await assert.rejects(
+      index.put(Array.from({ length: 1_001 }, (_, at) => ({ id: `more-${at}`, texts: {} }))),
+      isRefused,
+    )
     await assert.rejects(index.put([{ id: '', texts: {} }]), isRefused)
     await assert.rejects(index.put([...shop, { id: 'x', texts: { undeclared: '' } }]), isRefused)
     assert.equal(await index.count(), shop.length + 1_000)

@@ -151,7 +151,13 @@ export class Tokeniser {
 
 /** Width, ligatures and case folded; apostrophes made one; accents taken off. */
 function folded(text: string): string {
-  return text.normalize('NFKC').toLowerCase().normalize('NFD').replace(/\p{M}/gu, '').replace(/’/g, "'").normalize('NFC')
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .normalize('NFD')
+    .replace(/\p{M}/gu, '')
+    .replace(/’/g, "'")
+    .normalize('NFC')
 }
 
 function isLong(word: string): boolean {
@@ -167,7 +173,9 @@ function hanWord(word: string, before: string): QueryWord {
     // 保护|壳: a document that has them side by side comes first.
     return beside === undefined ? [alone] : [alone, [{ token: storable(beside + word) }]]
   }
-  const pairs = characters.slice(1).map((character, index) => ({ token: storable(`${characters[index] ?? ''}${character}`) }))
+  const pairs = characters
+    .slice(1)
+    .map((character, index) => ({ token: storable(`${characters[index] ?? ''}${character}`) }))
   return [pairs, [{ token: storable(wordMark + word) }]]
 }
 
@@ -184,7 +192,10 @@ function latinWord(piece: string, isLast: boolean): QueryWord {
   const terms = (word: string, open: boolean): QueryTerm[][] => {
     const exact = { token: storable(stem(word)) }
     const isOpen = open && word.length >= minPrefixChars
-    if (isOpen) return exact.token === storable(word) ? [[{ ...exact, prefix: true }]] : [[exact], [{ token: storable(word), prefix: true }]]
+    if (isOpen)
+      return exact.token === storable(word)
+        ? [[{ ...exact, prefix: true }]]
+        : [[exact], [{ token: storable(word), prefix: true }]]
     return [[exact]]
   }
   const [only] = parts
@@ -196,7 +207,12 @@ function latinWord(piece: string, isLast: boolean): QueryWord {
 
 /** `men's` is `men`; letters and digits part; a decimal number stays whole. */
 function partsOf(piece: string): string[] {
-  return piece.replace(/'s(?=$|[-./+&])/g, '').replaceAll("'", '').match(partPattern) ?? []
+  return (
+    piece
+      .replace(/'s(?=$|[-./+&])/g, '')
+      .replaceAll("'", '')
+      .match(partPattern) ?? []
+  )
 }
 
 function joined(parts: readonly string[]): string {

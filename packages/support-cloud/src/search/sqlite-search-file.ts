@@ -29,7 +29,12 @@ const maxPrepared = 64
  * Opens the file, creating it when it is absent. One that is damaged, or was made by another format, other fields or
  * other words, is deleted and made anew, empty: an index is only a copy.
  */
-export function openSearchFile(file: string, fields: SearchFields, userWords: readonly string[], logger: Logger): SearchFile {
+export function openSearchFile(
+  file: string,
+  fields: SearchFields,
+  userWords: readonly string[],
+  logger: Logger,
+): SearchFile {
   const format = fingerprint(fields, userWords)
   for (let attempt = 1; ; attempt++) {
     const found = identityOf(file)

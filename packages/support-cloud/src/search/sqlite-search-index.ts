@@ -82,9 +82,14 @@ class SqliteSearchIndex implements SearchIndex {
     return this.#read(readStamp)
   }
 
-  async rebuild(batches: AsyncIterable<readonly SearchDocument[]>, options: { readonly stamp: string }): Promise<boolean> {
+  async rebuild(
+    batches: AsyncIterable<readonly SearchDocument[]>,
+    options: { readonly stamp: string },
+  ): Promise<boolean> {
     checkStamp(options.stamp)
-    return this.#options.file === inMemory ? this.#rebuildAside(batches, options.stamp) : this.#rebuildInPlace(batches, options.stamp)
+    return this.#options.file === inMemory
+      ? this.#rebuildAside(batches, options.stamp)
+      : this.#rebuildInPlace(batches, options.stamp)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,9 @@ export function runSearch(db: Sqlite, query: CheckedQuery, words: readonly Query
   const isOwn = !db.inTransaction
   if (isOwn) db.exec('begin')
   try {
-    const { total } = statement(db, `select count(*) as total from ${source.sql}`).get([...source.values]) as { total: number }
+    const { total } = statement(db, `select count(*) as total from ${source.sql}`).get([...source.values]) as {
+      total: number
+    }
     return {
       total,
       hits: total > query.offset ? hitsOf(db, query, source) : [],
@@ -41,7 +43,9 @@ function sourceOf(query: CheckedQuery, words: readonly QueryWord[]): Source {
     values.push(matchExpression(words))
   }
   for (const [field, wanted] of query.keywords) {
-    conditions.push(`exists (select 1 from keyword k where k.doc = doc.row and k.field = ? and k.value in (select value from json_each(?)))`)
+    conditions.push(
+      `exists (select 1 from keyword k where k.doc = doc.row and k.field = ? and k.value in (select value from json_each(?)))`,
+    )
     values.push(field, JSON.stringify(wanted))
   }
   // Field names were checked against the declared ones.

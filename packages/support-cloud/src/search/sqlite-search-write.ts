@@ -36,7 +36,10 @@ export function putRows(db: Sqlite, documents: readonly TokenisedDocument[], fie
     db,
     `insert into doc (${['id', ...numbers].join(', ')}) values (${['?', ...numbers.map(() => '?')].join(', ')}) returning row`,
   )
-  const insertWords = statement(db, `insert into word (rowid, ${texts.join(', ')}) values (?, ${texts.map(() => '?').join(', ')})`)
+  const insertWords = statement(
+    db,
+    `insert into word (rowid, ${texts.join(', ')}) values (?, ${texts.map(() => '?').join(', ')})`,
+  )
   const insertKeyword = statement(db, 'insert into keyword (doc, field, value) values (?, ?, ?)')
   const last = new Map(documents.map(document => [document.id, document]))
   for (const document of last.values()) {
@@ -59,5 +62,8 @@ export function deleteAll(db: Sqlite): void {
 }
 
 export function writeStamp(db: Sqlite, stamp: string): void {
-  statement(db, `insert into meta (key, value) values ('stamp', ?) on conflict (key) do update set value = excluded.value`).run([stamp])
+  statement(
+    db,
+    `insert into meta (key, value) values ('stamp', ?) on conflict (key) do update set value = excluded.value`,
+  ).run([stamp])
 }

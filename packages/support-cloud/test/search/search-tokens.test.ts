@@ -11,7 +11,8 @@ test('an index has characters, pairs and words of Chinese', async t => {
 })
 
 test('English is folded', async t => {
-  const same = (a: string, b: string): void => void t.same(tokeniser.queryWords(`${a} x`)[0], tokeniser.queryWords(`${b} x`)[0], `${a} = ${b}`)
+  const same = (a: string, b: string): void =>
+    void t.same(tokeniser.queryWords(`${a} x`)[0], tokeniser.queryWords(`${b} x`)[0], `${a} = ${b}`)
   for (const [a, b] of [
     ['Cookies', 'cookie'],
     ['batteries', 'Battery'],
@@ -40,7 +41,10 @@ test('user words stay whole', async t => {
   const own = new Tokeniser(['波司登', '羽绒服'])
   t.ok(own.indexTokens('波司登羽绒服').includes('w波司登'))
   t.ok(own.indexTokens('波司登羽绒服').includes('w羽绒服'))
-  t.equal(matchExpression(own.queryWords('波司登羽绒服')), '(("波司" AND "司登") OR "w波司登") AND (("羽绒" AND "绒服") OR "w羽绒服")')
+  t.equal(
+    matchExpression(own.queryWords('波司登羽绒服')),
+    '(("波司" AND "司登") OR "w波司登") AND (("羽绒" AND "绒服") OR "w羽绒服")',
+  )
 })
 
 test('particles do not have to match unless there is nothing else', async t => {
@@ -62,7 +66,10 @@ test('every word of a text finds the text', async t => {
       const have = new Set(tokens)
       for (const group of tokeniser.queryWords(words[pick % words.length] ?? '')) {
         const found = group.some(terms =>
-          terms.every(({ token, prefix }) => have.has(token) || (prefix === true && tokens.some(other => other.startsWith(token)))),
+          terms.every(
+            ({ token, prefix }) =>
+              have.has(token) || (prefix === true && tokens.some(other => other.startsWith(token))),
+          ),
         )
         if (!found) return false
       }
@@ -75,9 +82,10 @@ test('every word of a text finds the text', async t => {
 test('tokens are letters, digits and underscores, whatever the text', async t => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 60 }), text =>
-      [...tokeniser.indexTokens(text), ...tokeniser.queryWords(text).flatMap(word => word.flat().map(term => term.token))].every(token =>
-        /^[\p{L}\p{N}_]+$/u.test(token),
-      ),
+      [
+        ...tokeniser.indexTokens(text),
+        ...tokeniser.queryWords(text).flatMap(word => word.flat().map(term => term.token)),
+      ].every(token => /^[\p{L}\p{N}_]+$/u.test(token)),
     ),
     { numRuns: 1_000 },
   )

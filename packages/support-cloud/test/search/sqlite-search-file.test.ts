@@ -117,7 +117,12 @@ test('other fields, weights or words make a new index', async t => {
 })
 
 test('wrong fields are refused', async t => {
-  for (const wrong of [{ texts: {} }, { texts: { 'a b': 1 } }, { texts: { a: 0 } }, { texts: { a: 1 }, numbers: ['x', 'X'] }]) {
+  for (const wrong of [
+    { texts: {} },
+    { texts: { 'a b': 1 } },
+    { texts: { a: 0 } },
+    { texts: { a: 1 }, numbers: ['x', 'X'] },
+  ]) {
     t.throws(() => open(':memory:', { fields: wrong }), { code: 'core.kernel.invalid-config' })
   }
 })
@@ -162,7 +167,10 @@ test('a write waits for the writer of another handle, and gives up at its limit'
   }
   const rebuilt = first.rebuild(holding(), { stamp: 'v1' })
   await inside
-  const refused = t.rejects(second.put([{ id: 'x', texts: {} }]), { code: 'support.search.unavailable', retryable: true })
+  const refused = t.rejects(second.put([{ id: 'x', texts: {} }]), {
+    code: 'support.search.unavailable',
+    retryable: true,
+  })
   await clock.pass(200)
   await refused
   const waiting = second.put([{ id: 'second', texts: { name: 'b' } }])

@@ -2,8 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { sqliteSearchIndex } from '../../src/search/index.js'
-import { searchSuite, searchSuiteFields } from '../../src/search/search-suite.js'
+import { searchSuite, searchSuiteFields, sqliteSearchIndex } from '../../src/search/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'aaas-search-'))
 let count = 0

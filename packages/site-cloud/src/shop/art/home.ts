@@ -1,7 +1,7 @@
 import { box, type Drawing, ellipse, leaf, line, metal, paper, shadow, shape, wood } from './paint.js'
 
 const lamp: Drawing = (paint, style) => {
-  const glow = '<ellipse cx="200" cy="230" rx="150" ry="96" fill="#fff3cf" opacity=".5"/>'
+  const glow = ellipse(200, 214, 190, 150, 'url(#l)')
   const stem = style % 2 === 0 ? 'url(#m)' : 'url(#w)'
   const heads = [
     `${ellipse(200, 196, 62, 10, '#ffe9b3')}${shape('M158 104H242L284 192Q200 212 116 192Z', 'url(#b)')}`,
@@ -13,7 +13,7 @@ const lamp: Drawing = (paint, style) => {
 }
 
 const candle: Drawing = (paint, style) => {
-  const flame = '<ellipse cx="200" cy="138" rx="46" ry="46" fill="#ffe7ae" opacity=".55"/><path d="M200 104c20 26 20 44 0 52c-20-8-20-26 0-52z" fill="#f6a63c"/><path d="M200 124c9 13 9 24 0 29c-9-5-9-16 0-29z" fill="#fff0c2"/>'
+  const flame = '<ellipse cx="200" cy="138" rx="104" ry="104" fill="url(#l)"/><path d="M200 104c20 26 20 44 0 52c-20-8-20-26 0-52z" fill="#f6a63c"/><path d="M200 124c9 13 9 24 0 29c-9-5-9-16 0-29z" fill="#fff0c2"/>'
   const label =
     style % 2 === 0
       ? `${box(156, 226, 88, 62, 3, paper)}${line('M172 246h56M180 262h40', paint.deep, 4)}`

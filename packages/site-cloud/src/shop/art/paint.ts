@@ -35,7 +35,7 @@ export function paintOf(palette: Palette): Paint {
   }
 }
 
-/** Gradients that drawings fill with: `url(#b)` body, `url(#m)` metal, `url(#w)` wood, `url(#s)` soft light from above. */
+/** Gradients that drawings fill with: `url(#b)` body, `url(#m)` metal, `url(#w)` wood, `url(#s)` soft light from above, `url(#g)` shadow, `url(#l)` lamplight. */
 export function gradients(paint: Paint): string {
   const across = (id: string, stops: readonly [number, string][]): string =>
     `<linearGradient id="${id}">${stops.map(([at, colour]) => `<stop offset="${at}" stop-color="${colour}"/>`).join('')}</linearGradient>`
@@ -53,7 +53,7 @@ export function gradients(paint: Paint): string {
     [0, wood.light],
     [0.6, wood.base],
     [1, wood.dark],
-  ])}<linearGradient id="s" x2="0" y2="1"><stop offset="0" stop-color="${paint.light}"/><stop offset="1" stop-color="${paint.base}"/></linearGradient><radialGradient id="g"><stop offset="0" stop-color="#2b211a" stop-opacity=".34"/><stop offset="1" stop-color="#2b211a" stop-opacity="0"/></radialGradient></defs>`
+  ])}<linearGradient id="s" x2="0" y2="1"><stop offset="0" stop-color="${paint.light}"/><stop offset="1" stop-color="${paint.base}"/></linearGradient><radialGradient id="g"><stop offset="0" stop-color="#2b211a" stop-opacity=".34"/><stop offset="1" stop-color="#2b211a" stop-opacity="0"/></radialGradient><radialGradient id="l"><stop offset="0" stop-color="#fff0c4" stop-opacity=".95"/><stop offset="1" stop-color="#fff0c4" stop-opacity="0"/></radialGradient></defs>`
 }
 
 /** The soft shadow a thing throws on the floor. */

@@ -76,7 +76,7 @@ function cartLine(context: PageContext, line: CartLineView): Markup {
 ${lineArt(context, line.product)}
 <div class="line-text"><p>${line.product === undefined ? name : html`<a href="${context.link(`/product/${line.product.slug}`)}?sku=${line.sku}">${name}</a>`}</p>
 ${line.product === undefined ? nothing : optionText(context, line.product.options)}
-${line.quoted === undefined ? nothing : html`<p class="quiet">${context.money(line.quoted.unitAmount)} ${t.cartPage.unitPrice}</p>`}
+${line.quoted === undefined ? nothing : html`<p class="quiet">${t.cartPage.unitPrice(context.money(line.quoted.unitAmount))}</p>`}
 ${adjustments(context, line.quoted)}
 ${problem(context, line)}
 <div class="line-forms">

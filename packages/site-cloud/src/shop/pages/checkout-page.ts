@@ -52,7 +52,7 @@ ${content.problem === undefined ? nothing : notice(content.problem, 'warn')}
 ${invalid && content.problem === undefined ? notice(checkout.problem, 'warn') : nothing}
 <form method="post" action="${context.link('/checkout')}" class="two-columns" novalidate data-once data-testid="checkout-form">
 ${formToken}<input type="hidden" name="key" value="${content.key}"><input type="hidden" name="total" value="${content.quote.total}">
-${content.lines.map(line => html`<input type="hidden" name="line" value="${line.sku}:${line.quantity}">`)}
+${content.lines.map(line => html`<input type="hidden" name="item" value="${line.sku}:${line.quantity}">`)}
 <div>
 <p class="quiet">${content.buyerName === undefined ? html`${checkout.guest} <a href="${context.link('/login')}?to=checkout">${checkout.signIn}</a>` : checkout.signedIn(content.buyerName)}</p>
 <fieldset><legend>${checkout.address}</legend>

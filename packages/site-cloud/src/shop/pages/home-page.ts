@@ -21,6 +21,10 @@ export interface HomeContent {
   readonly views: readonly View[]
 }
 
+/** Products in the hero, and on each shelf of the home page. */
+const heroProducts = 3
+const shelfProducts = 8
+
 export function homePage(context: PageContext, content: HomeContent): Markup {
   const { t, site } = context
   return layout(context, {
@@ -44,13 +48,13 @@ export function homePage(context: PageContext, content: HomeContent): Markup {
       ],
       holes.originText,
     ),
-    body: html`${hero(context, content.featured.slice(0, 3))}
+    body: html`${hero(context, content.featured.slice(0, heroProducts))}
 <div class="wrap">
 ${trustNotes(context)}
 ${content.tiles.length === 0 ? nothing : html`<section data-testid="home-categories"><h2>${t.sections.categories}</h2>${tiles(context, content.tiles)}</section>`}
-${shelf(context, t.sections.featured, '/products', content.featured.slice(0, 8), 'home-featured')}
+${shelf(context, t.sections.featured, '/products', content.featured.slice(content.featured.length > shelfProducts ? heroProducts : 0).slice(0, shelfProducts), 'home-featured')}
 ${views(content.views, 'home-views')}
-${shelf(context, t.sections.newest, '/products?sort=newest', content.newest.slice(0, 8), 'home-new')}
+${shelf(context, t.sections.newest, '/products?sort=newest', content.newest.slice(0, shelfProducts), 'home-new')}
 </div>`,
   })
 }

@@ -5,7 +5,6 @@ import { decimalAmount } from '../formats.js'
 import { html, jsonScript, type Markup, nothing, OriginUrl, trusted } from '../html.js'
 import { holes } from '../page-cache.js'
 import type { PageContext } from '../page-context.js'
-import { icons } from './icons.js'
 import { layout } from './layout.js'
 import { breadcrumbList, breadcrumbs, type Crumb, current, formToken, productGrid, stockState, trustNotes, views } from './parts.js'
 
@@ -54,7 +53,6 @@ ${gallery(context, name, picture)}
 ${stockState(context, sku.available)}
 ${optionPickers(context, product, sku)}
 ${buyForm(context, sku)}
-<p class="delivery quiet">${icons.truck}<span>${context.t.trust.freight(context.money(context.site.freight.freeFrom))} · ${context.t.stock.ships}</span></p>
 ${trustNotes(context)}
 </div>
 <div class="about">

@@ -139,7 +139,7 @@ function readCheckout(fields: Form): CheckoutForm | undefined {
   const key = fields.text('key', 64)
   const total = fields.integer('total', 0, Number.MAX_SAFE_INTEGER)
   const lines: Line[] = []
-  for (const text of fields.all('line', 101)) {
+  for (const text of fields.all('item', 101)) {
     const match = /^([A-Za-z0-9._-]{1,64}):([1-9]\d{0,2})$/.exec(text)
     if (match === null) return undefined
     lines.push({ sku: match[1] ?? '', quantity: Number(match[2]) })

@@ -45,7 +45,7 @@ img, svg { display: block; max-width: 100%; height: auto }
 .tools .language .icon { display: none }
 .badge { position: absolute; top: .15rem; left: calc(50% + .2rem); min-width: 1.2rem; height: 1.2rem; padding: 0 .3rem; border-radius: .6rem; background: var(--accent); color: var(--on-accent); font-size: .75rem; line-height: 1.2rem; text-align: center; font-weight: 650 }
 .badge:empty { display: none }
-.find { grid-column: 1 / -1; position: relative; display: flex }
+.find { grid-column: 1 / -1; order: 3; position: relative; display: flex }
 .find input { width: 100%; min-height: 2.75rem; padding: .5rem 3rem .5rem 1rem; border-radius: 1.5rem; background: var(--paper) }
 .find button { position: absolute; right: .15rem; top: .1rem; width: 2.6rem; height: 2.55rem; display: grid; place-items: center; border: 0; background: none; color: var(--accent-ink); border-radius: 50%; cursor: pointer }
 .shelves { border-top: 1px solid var(--edge) }
@@ -56,7 +56,7 @@ img, svg { display: block; max-width: 100%; height: auto }
 .shelves [aria-current] { color: var(--accent-ink); font-weight: 650; background: var(--accent-soft) }
 @media (min-width: 48rem) {
   .bar { grid-template-columns: auto minmax(12rem, 34rem) auto; gap: 1.5rem; padding-block: .75rem; justify-content: space-between }
-  .find { grid-column: auto }
+  .find { grid-column: auto; order: 0 }
   .tools a > span { display: inline }
   .badge { position: static }
 }

@@ -3,6 +3,7 @@ export const buyStyle = `
 .two-columns { display: grid; gap: 1.5rem }
 @media (min-width: 56rem) { .two-columns { grid-template-columns: minmax(0, 1.7fr) minmax(19rem, 1fr); gap: 2.5rem; align-items: start } .summary { position: sticky; top: 9rem } }
 .two-columns > section > h2:first-child { margin-top: 1rem }
+.two-columns > aside > * + * { margin-top: 1rem }
 .lines { border-top: 1px solid var(--edge) }
 .line { display: grid; grid-template-columns: 5.25rem 1fr auto; gap: .35rem 1rem; padding-block: 1rem; border-bottom: 1px solid var(--edge); align-items: start }
 .line p { margin: 0 }
@@ -36,6 +37,8 @@ export const buyStyle = `
 .steps li:not(:first-child)::after { content: ""; position: absolute; top: .5rem; right: 50%; width: 100%; height: .2rem; background: var(--edge) }
 .steps .done { color: var(--ink); font-weight: 600 }
 .steps .done::before, .steps li.done:not(:first-child)::after { background: var(--accent) }
+.order-head + .two-columns { margin-top: 1.5rem }
+.order-head + .two-columns > section > h2 { margin-top: 0 }
 .order-head form { margin-bottom: .5rem }
 .order-head .button { min-width: min(100%, 18rem) }
 .orders a { display: grid; grid-template-columns: 1fr auto; gap: .15rem 1rem; padding: .9rem .25rem; border-bottom: 1px solid var(--edge); text-decoration: none; align-items: center }

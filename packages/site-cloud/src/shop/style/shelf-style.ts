@@ -32,8 +32,8 @@ export const shelfStyle = `
 .tiles .art img, .card .art img { transition: transform .35s }
 .tiles a:hover img, .card a:hover .art img { transform: scale(1.035) }
 .grid { display: grid; grid-template-columns: 1fr 1fr; gap: 1.25rem .75rem }
-@media (min-width: 40rem) { .grid { grid-template-columns: repeat(3, 1fr); gap: 1.5rem 1.1rem } .tiles { grid-template-columns: repeat(4, 1fr) } }
-@media (min-width: 62rem) { .grid { grid-template-columns: repeat(4, 1fr); gap: 2rem 1.4rem } .tiles { grid-template-columns: repeat(7, 1fr) } }
+@media (min-width: 40rem) { .grid { grid-template-columns: repeat(3, 1fr); gap: 1.5rem 1.1rem } .tiles { grid-template-columns: repeat(5, 1fr) } }
+@media (min-width: 62rem) { .grid { grid-template-columns: repeat(4, 1fr); gap: 2rem 1.4rem } .card-name { min-height: 0 } .tiles { grid-template-columns: repeat(8, 1fr) } }
 .card { position: relative }
 .card a { display: block; text-decoration: none; line-height: 1.4 }
 .card-brand { display: block; margin: .6rem 0 0; color: var(--quiet); font-size: .84rem }
@@ -94,9 +94,8 @@ export const shelfStyle = `
 .toast[hidden] { display: none }
 .toast.warn { background: var(--warn) }
 .toast a { color: inherit; font-weight: 640; white-space: nowrap }
-.delivery { display: flex; gap: .5rem; align-items: center; margin-block: 1rem 0; font-size: .94rem }
-.product .trust { padding: 1rem; border: 1px solid var(--edge); border-radius: calc(var(--radius) + 2px); margin-bottom: 0 }
-.about h2:first-child { margin-top: .5rem }
+.product .trust { padding: 1rem; margin-top: 1.25rem; border: 1px solid var(--edge); border-radius: calc(var(--radius) + 2px); margin-bottom: 0 }
+.about section:first-child h2 { margin-top: .5rem }
 .description { white-space: pre-line; max-width: 44rem }
 .facts { margin: 0 }
 .facts div { display: grid; grid-template-columns: minmax(7rem, 30%) 1fr; gap: 1rem; padding-block: .6rem; border-bottom: 1px solid var(--edge) }

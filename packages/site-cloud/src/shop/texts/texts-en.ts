@@ -95,7 +95,7 @@ export const en = {
     start: 'Start shopping',
     update: 'Update',
     remove: 'Remove',
-    unitPrice: 'each',
+    unitPrice: (amount: string) => `${amount} each`,
     subtotal: 'Subtotal',
     freight: 'Delivery',
     free: 'Free',

@@ -70,7 +70,7 @@ export const zh: Texts = {
     description: '商品介绍',
     attributes: {
       material: '材质', capacity: '容量', weight: '重量', dimensions: '尺寸', origin: '产地', care: '保养', power: '功率', battery: '续航',
-      warranty: '质保', finish: '工艺', size: '尺码', color: '颜色', pages: '页数', connection: '连接方式', movement: '机芯',
+      warranty: '质保', finish: '工艺', size: '规格', color: '颜色', pages: '页数', connection: '连接方式', movement: '机芯',
       waterproof: '防水', sole: '鞋底', fill: '填充', harvest: '采摘', resolution: '分辨率', layout: '配列', fragrance: '香调',
       light: '光照', difficulty: '养护难度', volume: '容积',
     },
@@ -87,7 +87,7 @@ export const zh: Texts = {
     start: '去逛逛',
     update: '更新',
     remove: '删除',
-    unitPrice: '单价',
+    unitPrice: amount => `单价 ${amount}`,
     subtotal: '商品小计',
     freight: '运费',
     free: '包邮',
