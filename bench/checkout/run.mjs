@@ -76,7 +76,7 @@ async function measure({ platform, floor, say, dir }) {
     },
     page: {
       floor: (c, w, i) => c.call('GET', `/detail?s=p-${1 + ((w * 131 + i) % 999)}`),
-      ours: (c, w, i) => c.call('GET', `/${i % 2 ? 'en' : 'zh-CN'}/p/${pick(w, i).slug}`),
+      ours: (c, w, i) => c.call('GET', `/${i % 2 ? 'en' : 'zh-CN'}/product/${pick(w, i).slug}`),
     },
     order: {
       floor: (c, w, i) => c.call('POST', '/order', JSON.stringify({ b: w, x: 1 + ((w * 131 + i * 17) % 1000), y: 1 + ((w * 37 + i * 13) % 1000) })),

@@ -76,7 +76,7 @@ export async function verify({ say }) {
 function startLoad(http, target, other) {
   const stop = { now: false }
   const figures = { requests: 0, failed: 0, examples: [] }
-  const paths = ['/en/', `/en/p/${target.slug}`, '/api/products?limit=20']
+  const paths = ['/en/', `/en/product/${target.slug}`, '/api/products?limit=20']
   const done = closedLoop(4, stop, async (worker, round) => {
     const order = round % 10 === 0
     const answer = order

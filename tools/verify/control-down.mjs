@@ -32,7 +32,7 @@ export async function verify({ say }) {
         killedInstance = true
         say(`control is down, instance ${victim} killed too`)
       }
-      const page = await http.call('GET', `/en/p/${skus[gets % skus.length].slug}`)
+      const page = await http.call('GET', `/en/product/${skus[gets % skus.length].slug}`)
       gets += 1
       if (page.status !== 200) failures.push(`GET ${page.status}`)
       const headers = { 'idempotency-key': randomUUID() }

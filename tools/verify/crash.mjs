@@ -26,7 +26,7 @@ export async function verify({ say }) {
         track(work)
       }
     }
-    const paths = ['/en/', `/en/p/${skus[0].slug}`, '/api/products?limit=20', `/api/products/${skus[1].slug}`]
+    const paths = ['/en/', `/en/product/${skus[0].slug}`, '/api/products?limit=20', `/api/products/${skus[1].slug}`]
     const browse = async index => {
       gets.sent += 1
       const answer = await http.call('GET', paths[index % paths.length])

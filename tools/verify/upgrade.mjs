@@ -22,7 +22,7 @@ export async function verify({ say }) {
     const stop = { now: false }
     const figures = { requests: 0, failed: 0, orders: 0 }
     const examples = []
-    const paths = ['/en/', '/api/products?limit=20', ...skus.slice(0, 6).flatMap(sku => [`/en/p/${sku.slug}`, `/api/products/${sku.slug}`])]
+    const paths = ['/en/', '/api/products?limit=20', ...skus.slice(0, 6).flatMap(sku => [`/en/product/${sku.slug}`, `/api/products/${sku.slug}`])]
     const load = closedLoop(16, stop, async (worker, round) => {
       const order = (worker + round) % 20 === 0
       const answer = order

@@ -41,8 +41,7 @@ const texts = {
     missingNote: 'The link is incomplete or no longer valid. Please go back to the shop and pay again.',
     refused: 'The cashier cannot be opened',
     back: 'Back to the shop',
-    footer:
-      "This page belongs to the platform's payment simulator, for development and demonstration only. It is not connected with any payment company.",
+    footer: 'Payment simulator for development and demonstration; not connected with any payment company.',
   },
 } as const
 

@@ -13,7 +13,7 @@ test('random buyers, refunds, closes and faults: gateway and provider agree in t
     const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T
     const opened: { paymentId: string; cashier: string }[] = []
     const modes = ['timeout-before', 'timeout-after', 'wrong-signature', 'system-error'] as const
-    for (let step = 0; step < 40; step++) {
+    for (let step = 0; step < 30; step++) {
       if (opened.length < 3 || random() < 0.2) {
         const { paymentId, redirectUrl } = await world.open(1_000)
         opened.push({ paymentId, cashier: await world.visit(redirectUrl) })

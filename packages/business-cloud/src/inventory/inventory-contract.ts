@@ -33,7 +33,12 @@ export const inventoryContract = defineContract({
     adjust: {
       summary: 'Adds (or removes, below zero) units on hand; never below what is reserved.',
       input: Type.Object(
-        { movementId: Type.String({ minLength: 8, maxLength: 64 }), sku, delta: Type.Integer(), reason: Type.String({ minLength: 1, maxLength: 200 }) },
+        {
+          movementId: Type.String({ minLength: 8, maxLength: 64 }),
+          sku,
+          delta: Type.Integer(),
+          reason: Type.String({ minLength: 1, maxLength: 200 }),
+        },
         { additionalProperties: false },
       ),
       output: StockLevel,

@@ -1,8 +1,10 @@
 import type { MigrationSet } from '@aaas/support-cloud/rdbms'
 
 /**
- * Stock as SQL. The level of a SKU is one row; its CHECK refuses to oversell whatever the code above does. Every change of
- * `on_hand` has its movement in the same transaction, so that the sum of movements is the level at any time; `reserved` is
+ * Stock as SQL. The level of a SKU is one row; its CHECK refuses to oversell whatever the code above does. Every
+ * change of
+ * `on_hand` has its movement in the same transaction, so that the sum of movements is the level at any time;
+ * `reserved` is
  * the sum of live reservations: to reserve moves no goods.
  * Rows of a call are always touched in the order of their SKU (collation C): two orders never wait in a circle.
  * A reservation without `expires_at_ms` lives until its owner ends it: an order's life decides, not the sweep.
@@ -26,7 +28,8 @@ create table stock_reservation (
   constraint stock_reservation_valid
     check (quantity > 0 and state in ('held', 'confirmed', 'shipped', 'released', 'expired'))
 ) with (fillfactor = 80);
-create index stock_reservation_expiry on stock_reservation (expires_at_ms) where state = 'held' and expires_at_ms is not null;
+create index stock_reservation_expiry on stock_reservation (expires_at_ms) where state = 'held' and expires_at_ms is
+  not null;
 create table stock_movement (
   id bigint generated always as identity primary key,
   sku text collate "C" not null,
@@ -117,7 +120,8 @@ begin
   return true;
 end $fn$;
 
-create function stock_adjust(p_ref text, p_sku text, p_delta bigint, p_reason text) returns void language plpgsql as $fn$
+create function stock_adjust(p_ref text, p_sku text, p_delta bigint, p_reason text) returns void language plpgsql as
+  $fn$
 begin
   insert into stock_movement (sku, quantity, kind, ref, reason) values (p_sku, p_delta, 'adjust', p_ref, p_reason)
   on conflict (ref) where kind = 'adjust' do nothing;

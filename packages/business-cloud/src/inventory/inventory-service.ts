@@ -19,7 +19,12 @@ export class InventoryService implements Handlers<typeof inventoryContract> {
   constructor(readonly deps: { readonly database: Database }) {}
 
   /** Unknown SKUs are left out. `text` finds SKUs that contain it, whatever the case. */
-  async levels(input: { skus?: string[]; text?: string; offset?: number; limit?: number }): Promise<{ total: number; levels: StockLevel[] }> {
+  async levels(input: {
+    skus?: string[]
+    text?: string
+    offset?: number
+    limit?: number
+  }): Promise<{ total: number; levels: StockLevel[] }> {
     const where = `($1::text[] is null or sku = any($1)) and ($2::text is null or strpos(lower(sku), lower($2)) > 0)`
     const values = [input.skus ?? null, input.text ?? null]
     const rows = await this.deps.database.query<StockLevel>({
@@ -38,9 +43,16 @@ export class InventoryService implements Handlers<typeof inventoryContract> {
   /** @throws CloudError `business.inventory.conflict` when the movement id was used with another content. */
   async adjust(input: { movementId: string; sku: string; delta: number; reason: string }): Promise<StockLevel> {
     return this.#run(async tx => {
-      await tx.query({ text: 'select stock_adjust($1, $2, $3, $4)', values: [input.movementId, input.sku, input.delta, input.reason] })
-      const [row] = await tx.query<StockLevel>({ text: `select ${level} from stock_level where sku = $1`, values: [input.sku] })
-      if (row === undefined) throw new CloudError('business.catalogue.unknown-product', `no stock level of ${input.sku}`)
+      await tx.query({
+        text: 'select stock_adjust($1, $2, $3, $4)',
+        values: [input.movementId, input.sku, input.delta, input.reason],
+      })
+      const [row] = await tx.query<StockLevel>({
+        text: `select ${level} from stock_level where sku = $1`,
+        values: [input.sku],
+      })
+      if (row === undefined)
+        throw new CloudError('business.catalogue.unknown-product', `no stock level of ${input.sku}`)
       return row
     })
   }
@@ -50,7 +62,11 @@ export class InventoryService implements Handlers<typeof inventoryContract> {
    * @throws CloudError `business.inventory.sold-out` or `business.catalogue.unknown-product` with `details.sku`.
    */
   async reserve(request: ReservationRequest): Promise<void> {
-    await this.#call('select stock_reserve($1, $2, $3)', [request.owner, JSON.stringify(request.lines), request.expiresAt ?? null])
+    await this.#call('select stock_reserve($1, $2, $3)', [
+      request.owner,
+      JSON.stringify(request.lines),
+      request.expiresAt ?? null,
+    ])
   }
 
   /** held -> confirmed. @throws CloudError `business.inventory.invalid-state` */
@@ -76,7 +92,9 @@ export class InventoryService implements Handlers<typeof inventoryContract> {
   async sweepExpired(now: number, limit = 100): Promise<number> {
     let done = 0
     while (done < limit) {
-      const rows = await this.#run(tx => tx.query<{ done: boolean }>({ text: 'select stock_expire($1) as done', values: [now] }))
+      const rows = await this.#run(tx =>
+        tx.query<{ done: boolean }>({ text: 'select stock_expire($1) as done', values: [now] }),
+      )
       if (rows[0]?.done !== true) break
       done += 1
     }
@@ -96,14 +114,22 @@ export class InventoryService implements Handlers<typeof inventoryContract> {
   }
 }
 
-/** Gives SKUs that have no level yet their first one; SKUs that have one keep it. Takes part in the caller's transaction. */
-export async function setInitialStock(tx: Queryable, rows: readonly { readonly sku: string; readonly quantity: number }[]): Promise<void> {
+/**
+ * Gives SKUs that have no level yet their first one; SKUs that have one keep it. Takes part in the caller's
+ * transaction.
+ */
+export async function setInitialStock(
+  tx: Queryable,
+  rows: readonly { readonly sku: string; readonly quantity: number }[],
+): Promise<void> {
   await tx.query({
     text: `with made as (
         insert into stock_level (sku, on_hand)
-        select sku, max(quantity) from unnest($1::text[], $2::bigint[]) as given(sku, quantity) group by sku order by sku
+        select sku, max(quantity) from unnest($1::text[], $2::bigint[]) as given(sku, quantity) group by sku order
+          by sku
         on conflict (sku) do nothing returning sku, on_hand)
-      insert into stock_movement (sku, quantity, kind, ref) select sku, on_hand, 'initial', 'initial' from made where on_hand > 0`,
+      insert into stock_movement (sku, quantity, kind, ref) select sku, on_hand, 'initial', 'initial' from made
+        where on_hand > 0`,
     values: [rows.map(row => row.sku), rows.map(row => row.quantity)],
   })
 }

@@ -1,5 +1,5 @@
-import { type LedgerAccount, openLedger } from '@aaas/support-cloud/transaction'
 import type { Database } from '@aaas/support-cloud/rdbms'
+import { type LedgerAccount, openLedger } from '@aaas/support-cloud/transaction'
 
 /**
  * Accounts of one shop. Debit raises what somebody owes to the shop, credit what the shop has earned or owes.

@@ -2,13 +2,13 @@ import { stockError } from '@aaas/business-cloud/inventory'
 import { chart } from '@aaas/business-cloud/ledger'
 import { type CallContext, CloudError, inherit } from '@aaas/core-cloud/kernel'
 import { sqlState } from '@aaas/support-cloud/rdbms'
-import { bodyHash, ledgerError, type LedgerTransfer } from '@aaas/support-cloud/transaction'
+import { bodyHash, type LedgerTransfer, ledgerError } from '@aaas/support-cloud/transaction'
 import type { Static } from 'typebox'
 import type { PriceBuyer, Quote } from '../pricing/pricing-contract.js'
 import { type Order, type OrderEvent, type orderContract, placeHook } from './order-contract.js'
+import type { OrderDeps, OrderSku } from './order-deps.js'
 import { orderNumbers, paymentIdOf } from './order-number.js'
 import { readOrder } from './order-reader.js'
-import type { OrderDeps, OrderSku } from './order-deps.js'
 import { retryDeadlock } from './order-transitions.js'
 
 type PlaceInput = Static<(typeof orderContract)['methods']['place']['input']>
@@ -59,14 +59,20 @@ export class Checkout {
 
   async #draft(input: PlaceInput, context: CallContext): Promise<Draft> {
     const groups = input.partyId === undefined ? [] : ((await this.deps.groupsOf?.(input.partyId)) ?? [])
-    const buyer: PriceBuyer = { groups: [...groups], ...(input.partyId === undefined ? {} : { partyId: input.partyId }) }
+    const buyer: PriceBuyer = {
+      groups: [...groups],
+      ...(input.partyId === undefined ? {} : { partyId: input.partyId }),
+    }
     const [quote, skus] = await Promise.all([
       this.deps.pricing.quote({ lines: input.lines, buyer }, inherit(context)),
       this.deps.skus.loadSkus(input.lines.map(line => line.sku)),
     ])
     for (const [index, line] of input.lines.entries()) {
       if (skus.has(line.sku)) continue
-      throw new CloudError('business.catalogue.unknown-product', `no SKU ${line.sku}`, { field: `lines/${index}/sku`, details: { sku: line.sku } })
+      throw new CloudError('business.catalogue.unknown-product', `no SKU ${line.sku}`, {
+        field: `lines/${index}/sku`,
+        details: { sku: line.sku },
+      })
     }
     if (this.deps.hooks.has(placeHook.name)) {
       const lines = quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount }))
@@ -132,7 +138,14 @@ export class Checkout {
       lines: quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount })),
     }
     const text = JSON.stringify({
-      ...{ number, key: request.key, hash: request.hash, token: accessToken, party: input.partyId, groups: buyer.groups },
+      ...{
+        number,
+        key: request.key,
+        hash: request.hash,
+        token: accessToken,
+        party: input.partyId,
+        groups: buyer.groups,
+      },
       ...{ language: input.language, address: input.address, currency, subtotal, freight, total, at, expires },
       units: quote.lines.reduce((sum, line) => sum + line.quantity, 0),
       lines: lines.map((line, index) => ({ ...line, position: index + 1, supplier })),
@@ -149,7 +162,14 @@ export class Checkout {
     const pending = { kind: 'pending', currency, ref: number } as const
     const transfers: LedgerTransfer[] = []
     if (sale !== undefined) {
-      transfers.push({ ...pending, id: sale, debit: chart.clearing, credit: chart.revenue, amount: total, code: 'sale' })
+      transfers.push({
+        ...pending,
+        id: sale,
+        debit: chart.clearing,
+        credit: chart.revenue,
+        amount: total,
+        code: 'sale',
+      })
     }
     if (feeId !== undefined) {
       transfers.push({ ...pending, id: feeId, debit: chart.revenue, credit: chart.fees, amount: fee, code: 'fee' })
@@ -160,16 +180,21 @@ export class Checkout {
 
 function skuOf(draft: Draft, sku: string): OrderSku {
   const found = draft.skus.get(sku)
-  if (found === undefined) throw new CloudError('business.catalogue.unknown-product', `no SKU ${sku}`, { details: { sku } })
+  if (found === undefined)
+    throw new CloudError('business.catalogue.unknown-product', `no SKU ${sku}`, { details: { sku } })
   return { name: found.name, image: found.image, slug: found.slug }
 }
 
 function requestOf(input: PlaceInput, context: CallContext): Request {
   const key = context.idempotencyKey
   if (key === undefined || key.length === 0 || key.length > 200) {
-    throw new CloudError('core.contract.invalid-input', 'placing an order needs an idempotency key of 1 to 200 characters', {
-      field: 'idempotencyKey',
-    })
+    throw new CloudError(
+      'core.contract.invalid-input',
+      'placing an order needs an idempotency key of 1 to 200 characters',
+      {
+        field: 'idempotencyKey',
+      },
+    )
   }
   // Keys of different callers never meet.
   return { input, key: `${context.actor?.id ?? 'guest'}:${key}`, hash: bodyHash(input) }

@@ -112,7 +112,8 @@ export const orderContract = defineContract({
   version: '1.0.0',
   methods: {
     place: {
-      summary: 'One-call checkout: prices the lines, reserves stock, books the ledger and opens the payment. Needs an idempotency key.',
+      summary:
+        'One-call checkout: prices the lines, reserves stock, books the ledger and opens the payment. Needs an idempotency key.',
       input: Type.Object(
         {
           lines: Type.Array(OrderLineInput, { minItems: 1, maxItems: 100 }),
@@ -141,7 +142,11 @@ export const orderContract = defineContract({
     get: {
       summary: 'One order. Without the scope order.read the access token or the buyer is needed.',
       input: Type.Object(
-        { number, accessToken: Type.Optional(Type.String({ maxLength: 128 })), partyId: Type.Optional(Type.String({ maxLength: 64 })) },
+        {
+          number,
+          accessToken: Type.Optional(Type.String({ maxLength: 128 })),
+          partyId: Type.Optional(Type.String({ maxLength: 64 })),
+        },
         { additionalProperties: false },
       ),
       output: Order,
@@ -168,7 +173,11 @@ export const orderContract = defineContract({
     cancel: {
       summary: 'Closes an unpaid order and gives its stock back; a payment that arrives later is refunded.',
       input: Type.Object(
-        { number, accessToken: Type.Optional(Type.String({ maxLength: 128 })), partyId: Type.Optional(Type.String({ maxLength: 64 })) },
+        {
+          number,
+          accessToken: Type.Optional(Type.String({ maxLength: 128 })),
+          partyId: Type.Optional(Type.String({ maxLength: 64 })),
+        },
         { additionalProperties: false },
       ),
       output: Order,
@@ -177,7 +186,10 @@ export const orderContract = defineContract({
     },
     ship: {
       summary: 'Marks a paid order as shipped; its stock leaves the shelf.',
-      input: Type.Object({ number, carrier: Type.String({ maxLength: 80 }), trackingNumber: Type.String({ maxLength: 80 }) }, { additionalProperties: false }),
+      input: Type.Object(
+        { number, carrier: Type.String({ maxLength: 80 }), trackingNumber: Type.String({ maxLength: 80 }) },
+        { additionalProperties: false },
+      ),
       output: Order,
       errors: ['business.order.unknown', 'business.order.invalid-transition'],
       scope: 'order.write',

@@ -4,7 +4,8 @@
  *
  * `order_place` answers `{number, replayed}`; a key used with another body raises OR001. What stock and ledger refuse
  * they raise themselves, and nothing is left behind.
- * `order_transition` answers `{applied, state, from?, reason?}` and raises nothing but what cannot be: its caller may want to
+ * `order_transition` answers `{applied, state, from?, reason?}` and raises nothing but what cannot be: its caller
+ * may want to
  * go on in the same transaction. `reason` is unknown, state, amount or expired.
  */
 export const orderFunctionsSql = `
@@ -18,7 +19,8 @@ begin
   select n.number, 'unpaid', n.key, n.hash, n.token, n.party, n.groups, n.language, n.address, n.currency, n.subtotal,
     n.freight, n.total, n.units, n.at, n.expires
   from jsonb_to_record(o) as n(number text, key text, hash text, token text, party text, groups jsonb, language text,
-    address jsonb, currency text, subtotal bigint, freight bigint, total bigint, units bigint, at bigint, expires bigint)
+    address jsonb, currency text, subtotal bigint, freight bigint, total bigint, units bigint, at bigint, expires
+      bigint)
   on conflict (idempotency_key) do nothing
   returning number into made;
   if made is null then
@@ -27,8 +29,10 @@ begin
     raise exception 'the idempotency key was used with another order' using errcode = 'OR001';
   end if;
   with lines as (
-    insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount, adjustments, amount)
-    select made, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments, l.amount
+    insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount,
+      adjustments, amount)
+    select made, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments,
+      l.amount
     from jsonb_to_recordset(o->'lines') as l(position int, supplier text, sku text, slug text, name jsonb, image text,
       quantity bigint, "unitAmount" bigint, adjustments jsonb, amount bigint)
   ), suppliers as (
@@ -53,13 +57,16 @@ declare
   transfers jsonb;
 begin
   if p_effect in ('post', 'void') then
-    select jsonb_agg(jsonb_build_object('kind', p_effect, 'id', order_transfer_id(p_effect, t.pending), 'pending', t.pending,
+    select jsonb_agg(jsonb_build_object('kind', p_effect, 'id', order_transfer_id(p_effect, t.pending), 'pending',
+      t.pending,
       'ref', p_number) order by t.pending) into transfers
     from supplier_order s, lateral (values (s.sale_transfer), (s.fee_transfer)) t(pending)
     where s.order_number = p_number and t.pending is not null;
   else
-    select jsonb_agg(jsonb_build_object('kind', 'posted', 'id', order_transfer_id('refund', t.source), 'debit', p_accounts->>t.debit,
-      'credit', p_accounts->>t.credit, 'amount', t.amount, 'currency', s.currency, 'code', t.code, 'ref', p_number) order by t.source)
+    select jsonb_agg(jsonb_build_object('kind', 'posted', 'id', order_transfer_id('refund', t.source), 'debit',
+      p_accounts->>t.debit,
+      'credit', p_accounts->>t.credit, 'amount', t.amount, 'currency', s.currency, 'code', t.code, 'ref', p_number)
+        order by t.source)
       into transfers
     from supplier_order s, lateral (values (s.sale_transfer, 'revenue', 'refundsDue', s.amount, 'refund'),
       (s.fee_transfer, 'fees', 'revenue', s.fee, 'fee-refund')) t(source, debit, credit, amount, code)
@@ -95,7 +102,8 @@ begin
   select (p->>'eventId')::uuid, 'order.' || (edge->>'event'), o.number, jsonb_build_object('number', o.number,
     'state', edge->>'to', 'total', o.total, 'currency', o.currency, 'at', v_at,
     'buyer', jsonb_strip_nulls(jsonb_build_object('partyId', o.party_id, 'groups', o.buyer_groups)),
-    'lines', jsonb_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity, 'amount', l.amount) order by l.position))
+    'lines', jsonb_agg(jsonb_build_object('sku', l.sku, 'quantity', l.quantity, 'amount', l.amount) order by
+      l.position))
   from order_line l where l.order_number = o.number;
   case edge->>'stock'
     when 'confirm' then perform stock_confirm(o.number);

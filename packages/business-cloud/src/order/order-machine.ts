@@ -57,7 +57,11 @@ export type OrderStep =
  * @param input.at - epoch milliseconds.
  * @param input.amount - of `pay`: what was paid, minor units.
  */
-export function orderStep(order: OrderFacts, transition: OrderTransition, input: { readonly at: number; readonly amount?: number }): OrderStep {
+export function orderStep(
+  order: OrderFacts,
+  transition: OrderTransition,
+  input: { readonly at: number; readonly amount?: number },
+): OrderStep {
   const edge = orderMachine.transitions[transition].find(candidate => candidate.from === order.state)
   if (edge === undefined) return { applied: false, reason: 'state' }
   if (edge.guard === 'amount' && input.amount !== order.total) return { applied: false, reason: 'amount' }

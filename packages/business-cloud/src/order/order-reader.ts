@@ -23,7 +23,8 @@ interface Row {
 const select = `select o.number, o.access_token as "accessToken", o.party_id as "partyId", o.body_hash as "bodyHash",
   o.idempotency_key as "idempotencyKey",
   jsonb_build_object('number', o.number, 'state', o.state, 'currency', o.currency, 'subtotal', o.subtotal,
-    'freight', o.freight, 'total', o.total, 'address', o.address, 'placedAt', o.placed_at_ms, 'expiresAt', o.expires_at_ms,
+    'freight', o.freight, 'total', o.total, 'address', o.address, 'placedAt', o.placed_at_ms, 'expiresAt',
+      o.expires_at_ms,
     'paidAt', o.paid_at_ms,
     'lines', (select jsonb_agg(jsonb_build_object('sku', l.sku, 'name', l.name, 'image', l.image, 'slug', l.slug,
       'quantity', l.quantity, 'unitAmount', l.unit_amount, 'adjustments', l.adjustments, 'amount', l.amount)
@@ -33,7 +34,11 @@ const select = `select o.number, o.access_token as "accessToken", o.party_id as 
   from trade_order o`
 
 /** @param by - the column that finds the order. */
-export async function readOrder(on: Queryable, by: 'number' | 'idempotency_key', value: string): Promise<StoredOrder | undefined> {
+export async function readOrder(
+  on: Queryable,
+  by: 'number' | 'idempotency_key',
+  value: string,
+): Promise<StoredOrder | undefined> {
   const [row] = await on.query<Row>({ name: `order_read_${by}`, text: `${select} where o.${by} = $1`, values: [value] })
   if (row === undefined) return undefined
   const { paidAt, ...order } = row.order
@@ -58,7 +63,10 @@ export interface OrderFilter {
 /** Counting stops here; a page beyond says so by its total. */
 const countLimit = 10_000
 
-export async function listOrders(on: Queryable, filter: OrderFilter): Promise<{ total: number; orders: OrderSummary[] }> {
+export async function listOrders(
+  on: Queryable,
+  filter: OrderFilter,
+): Promise<{ total: number; orders: OrderSummary[] }> {
   const where = `($1::text is null or state = $1) and ($2::text is null or party_id = $2)
     and ($3::text is null or strpos(number, upper($3)) > 0 or strpos(lower(address->>'name'), lower($3)) > 0)`
   const values = [filter.state ?? null, filter.partyId ?? null, filter.text ?? null]

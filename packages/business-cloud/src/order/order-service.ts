@@ -62,7 +62,10 @@ export class OrderService implements Handlers<typeof orderContract> {
     return this.#move({ number: input.number, transition: 'refund', note: input.reason }, context)
   }
 
-  /** Reads an order for another centre of the same program, without the caller's rights. @throws CloudError `business.order.unknown` */
+  /**
+   * Reads an order for another centre of the same program, without the caller's rights. @throws CloudError
+   * `business.order.unknown`
+   */
   async find(number: string): Promise<Order> {
     return (await this.#find(number)).order
   }
@@ -72,7 +75,10 @@ export class OrderService implements Handlers<typeof orderContract> {
    * @param input.amount - paid, minor units; must be the order's total.
    * @param tx - a transaction to take part in; absent: one of its own.
    */
-  async markPaid(input: { readonly number: string; readonly amount: number; readonly paidAt: number }, tx?: Queryable): Promise<TransitionOutcome> {
+  async markPaid(
+    input: { readonly number: string; readonly amount: number; readonly paidAt: number },
+    tx?: Queryable,
+  ): Promise<TransitionOutcome> {
     return this.#transitions.run({ ...input, transition: 'pay' }, tx)
   }
 
@@ -89,7 +95,8 @@ export class OrderService implements Handlers<typeof orderContract> {
   async closeExpired(now: number, limit = 50): Promise<number> {
     const rows = await this.deps.database.query<{ number: string }>({
       name: 'order_expired',
-      text: `select number from trade_order where state = 'unpaid' and expires_at_ms <= $1 order by expires_at_ms limit $2`,
+      text: `select number from trade_order where state = 'unpaid' and expires_at_ms <= $1 order by expires_at_ms
+        limit $2`,
       values: [now, limit],
     })
     let closed = 0
@@ -106,9 +113,13 @@ export class OrderService implements Handlers<typeof orderContract> {
     if (!outcome.applied && outcome.reason === 'unknown') throw unknownOrder(move.number)
     const { order } = await this.#find(move.number)
     if (!outcome.applied && !(await this.#isRepeat(move, outcome.state))) {
-      throw new CloudError('business.order.invalid-transition', `order ${move.number} is ${outcome.state}: cannot ${move.transition}`, {
-        details: { state: outcome.state, reason: outcome.reason },
-      })
+      throw new CloudError(
+        'business.order.invalid-transition',
+        `order ${move.number} is ${outcome.state}: cannot ${move.transition}`,
+        {
+          details: { state: outcome.state, reason: outcome.reason },
+        },
+      )
     }
     return order
   }

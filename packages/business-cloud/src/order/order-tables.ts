@@ -1,6 +1,8 @@
 /**
- * Tables of orders. A trade order (what the buyer sees) has one supplier order per supplier; money is booked per supplier
- * order; `order_history` has one row per transition (placing is the order itself). Instants are epoch milliseconds of the shop's clock, amounts minor units. `access_token` is kept as it is because
+ * Tables of orders. A trade order (what the buyer sees) has one supplier order per supplier; money is booked per
+ * supplier
+ * order; `order_history` has one row per transition (placing is the order itself). Instants are epoch milliseconds
+ * of the shop's clock, amounts minor units. `access_token` is kept as it is because
  * a repeat of `place` must get the same answer.
  */
 export const orderTablesSql = `

@@ -4,7 +4,7 @@ import { type Clock, CloudError, type Ids } from '@aaas/core-cloud/kernel'
 import { type Database, type Queryable, sqlState } from '@aaas/support-cloud/rdbms'
 import { ledgerError } from '@aaas/support-cloud/transaction'
 import type { OrderState } from './order-contract.js'
-import { type OrderGuard, orderMachine, type OrderTransition } from './order-machine.js'
+import { type OrderGuard, type OrderTransition, orderMachine } from './order-machine.js'
 
 /** A transition that somebody wants. */
 export interface OrderMove {
@@ -65,9 +65,19 @@ export class OrderTransitions {
     }
   }
 
-  async #apply(on: Queryable, move: OrderMove, participants: readonly TransitionParticipant[]): Promise<TransitionOutcome> {
+  async #apply(
+    on: Queryable,
+    move: OrderMove,
+    participants: readonly TransitionParticipant[],
+  ): Promise<TransitionOutcome> {
     const at = move.at ?? this.deps.clock.now()
-    const request = { ...move, at, eventId: this.deps.ids.uuid(), edges: orderMachine.transitions[move.transition], accounts: chart }
+    const request = {
+      ...move,
+      at,
+      eventId: this.deps.ids.uuid(),
+      edges: orderMachine.transitions[move.transition],
+      accounts: chart,
+    }
     const [row] = await on.query<{ outcome: TransitionOutcome }>({
       name: 'order_transition',
       text: 'select order_transition($1) as outcome',
@@ -75,7 +85,8 @@ export class OrderTransitions {
     })
     if (row === undefined) throw new CloudError('core.kernel.internal', 'order_transition answered nothing')
     if (row.outcome.applied) {
-      for (const one of participants) await one.apply(on, { ...move, at, from: row.outcome.from, to: row.outcome.state })
+      for (const one of participants)
+        await one.apply(on, { ...move, at, from: row.outcome.from, to: row.outcome.state })
     }
     return row.outcome
   }

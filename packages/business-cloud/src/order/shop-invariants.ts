@@ -19,17 +19,20 @@ const queries: Readonly<Record<string, string>> = {
       w.state || ' with ' || coalesce(r.state, 'none') || ' ' || coalesce(r.quantity, 0) || ' of ' || w.quantity as fact
     from wanted w left join stock_reservation r on r.owner = w.number and r.sku = w.sku collate "C"
     where r.quantity is distinct from w.quantity or not (r.state = any (case w.state
-      when 'unpaid' then array['held'] when 'paid' then array['confirmed'] when 'closed' then array['released', 'expired']
+      when 'unpaid' then array['held'] when 'paid' then array['confirmed'] when 'closed' then array['released',
+        'expired']
       when 'refunded' then array['released', 'shipped'] else array['shipped'] end))`,
   'every order has lines and a supplier order of its amount': `
-    select o.number as subject, o.total || ' with lines of ' || coalesce(l.amount, 0) || ' and suppliers of ' || coalesce(s.amount, 0) as fact
+    select o.number as subject, o.total || ' with lines of ' || coalesce(l.amount, 0) || ' and suppliers of ' ||
+      coalesce(s.amount, 0) as fact
     from trade_order o
       left join lateral (select sum(amount) as amount from order_line where order_number = o.number) l on true
       left join lateral (select sum(amount) as amount, bool_and(state = o.state) as same from supplier_order
         where order_number = o.number) s on true
     where l.amount is distinct from o.subtotal or s.amount is distinct from o.total or s.same is not true`,
   'the sum of movements is the level': `
-    select coalesce(l.sku, m.sku) as subject, coalesce(l.on_hand, 0) || ' on hand, movements ' || coalesce(m.quantity, 0) as fact
+    select coalesce(l.sku, m.sku) as subject, coalesce(l.on_hand, 0) || ' on hand, movements ' ||
+      coalesce(m.quantity, 0) as fact
     from stock_level l full join (select sku, sum(quantity) as quantity from stock_movement group by sku) m using (sku)
     where coalesce(l.on_hand, 0) <> coalesce(m.quantity, 0)`,
   'reserved is the sum of live reservations': `
@@ -38,7 +41,8 @@ const queries: Readonly<Record<string, string>> = {
       where state in ('held', 'confirmed') group by sku) r using (sku)
     where l.reserved <> coalesce(r.quantity, 0)`,
   'the transfers of a supplier order are those of its state': `
-    select s.order_number as subject, s.state || ' with transfer ' || coalesce(t.kind, 'none') || ' resolved by ' || coalesce(r.kind, 'none')
+    select s.order_number as subject, s.state || ' with transfer ' || coalesce(t.kind, 'none') || ' resolved by ' ||
+      coalesce(r.kind, 'none')
       as fact
     from supplier_order s
       join lateral (values (s.sale_transfer, s.amount), (s.fee_transfer, s.fee)) w(id, amount) on w.id is not null
@@ -51,8 +55,10 @@ const queries: Readonly<Record<string, string>> = {
     select order_number as subject, count(*) || ' payments' as fact from order_history where transition = 'pay'
     group by order_number having count(*) > 1`,
   'the history of an order ends in its state': `
-    select o.number as subject, o.state || ', history ends ' || coalesce(h.to_state, 'nowhere') as fact from trade_order o
-      left join lateral (select to_state from order_history where order_number = o.number order by position desc limit 1) h on true
+    select o.number as subject, o.state || ', history ends ' || coalesce(h.to_state, 'nowhere') as fact from
+      trade_order o
+      left join lateral (select to_state from order_history where order_number = o.number order by position desc
+        limit 1) h on true
     where coalesce(h.to_state, 'unpaid') <> o.state`,
 }
 

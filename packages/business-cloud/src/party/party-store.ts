@@ -169,7 +169,7 @@ export async function purgeParty(db: Queryable, now: number, signal: AbortSignal
 
 export async function partyGroups(db: Queryable, partyId: string): Promise<readonly string[]> {
   const rows = await db.query<{ groups: string[] }>({
-    name: 'party-groups',
+    name: 'party-groups-of',
     text: `select groups from party where id = (case when $1 ~ '^[0-9a-f-]{36}$' then $1::uuid end)`,
     values: [partyId],
   })

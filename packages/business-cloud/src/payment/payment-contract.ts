@@ -17,7 +17,8 @@ export const orderPaymentContract = defineContract({
       idempotent: true,
     },
     refresh: {
-      summary: 'Asks the gateway how the payment stands and applies it; used when the buyer comes back before the notification.',
+      summary:
+        'Asks the gateway how the payment stands and applies it; used when the buyer comes back before the notification.',
       input: Type.Object({ number: Type.String({ maxLength: 40 }) }, { additionalProperties: false }),
       output: Type.Object({ state: Type.String() }),
       errors: ['business.order.unknown'],

@@ -58,7 +58,10 @@ export function decidePayment(known: KnownPayment, report: Payment): PaymentDeci
 
 function refunded(known: KnownPayment, report: Payment): PaymentDecision {
   if (report.refundedAmount !== known.amount) {
-    return { effect: 'mismatch', problem: `${report.refundedAmount} of ${known.amount} ${known.currency} were refunded` }
+    return {
+      effect: 'mismatch',
+      problem: `${report.refundedAmount} of ${known.amount} ${known.currency} were refunded`,
+    }
   }
   if (known.state === 'refunding') return { effect: 'settle' }
   // Before the payment was known here the order never took the money: nothing to take back.

@@ -6,7 +6,8 @@ const queries: Readonly<Record<string, string>> = {
     select p.payment_id as subject, p.state || ', order ' || coalesce(o.state, 'missing') as fact
     from order_payment p left join trade_order o on o.number = p.order_number
     where not coalesce(case p.state when 'paid' then o.state in ('paid', 'shipped', 'completed')
-      when 'refunding' then o.state in ('closed', 'refunded') when 'refunded' then o.state not in ('paid', 'shipped', 'completed')
+      when 'refunding' then o.state in ('closed', 'refunded') when 'refunded' then o.state not in ('paid',
+        'shipped', 'completed')
       else o.state in ('unpaid', 'closed') or p.state = 'mismatch' end, false)`,
   'a paid order has its money': `
     select o.number as subject, o.state || ', payment ' || coalesce(p.state, 'missing') as fact
@@ -21,7 +22,10 @@ const queries: Readonly<Record<string, string>> = {
     where b.owed <> p.amount`,
 }
 
-/** Checks payments against orders and books; beside `checkShopInvariants`. @returns at most 20 breaches of each invariant. */
+/**
+ * Checks payments against orders and books; beside `checkShopInvariants`. @returns at most 20 breaches of each
+ * invariant.
+ */
 export async function checkPaymentInvariants(database: Database): Promise<readonly InvariantBreach[]> {
   const found: InvariantBreach[] = []
   for (const [invariant, text] of Object.entries(queries)) {

@@ -21,7 +21,8 @@ create table order_payment (
   refund_reason text,
   problem text,
   updated_at_ms bigint not null,
-  constraint order_payment_refund check (state <> 'refunding' or (refund_id is not null and next_attempt_ms is not null))
+  constraint order_payment_refund check (state <> 'refunding' or (refund_id is not null and next_attempt_ms is not
+    null))
 ) with (fillfactor = 80);
 create index order_payment_due on order_payment (next_attempt_ms) where next_attempt_ms is not null;
 `

@@ -2,7 +2,14 @@ import type { Payment, paymentContract, paymentListenerContract } from '@aaas/ac
 import { chart } from '@aaas/business-cloud/ledger'
 import type { OrderService } from '@aaas/business-cloud/order'
 import type { Client, Handlers } from '@aaas/core-cloud/contract'
-import { type CallContext, type CallOptions, type Clock, CloudError, inherit, type Logger } from '@aaas/core-cloud/kernel'
+import {
+  type CallContext,
+  type CallOptions,
+  type Clock,
+  CloudError,
+  inherit,
+  type Logger,
+} from '@aaas/core-cloud/kernel'
 import type { Database, Queryable } from '@aaas/support-cloud/rdbms'
 import { openLedger } from '@aaas/support-cloud/transaction'
 import { namedUuid } from './named-uuid.js'
@@ -37,25 +44,48 @@ const consumer = 'business.payment'
  * gateway then says is applied to the payment, the order and the books in one transaction. Locks: order before payment.
  * Needs {@link paymentMigrations}, and `paymentParticipant` among the participants of the orders.
  */
-export class OrderPaymentService implements Handlers<typeof orderPaymentContract>, Handlers<typeof paymentListenerContract> {
+export class OrderPaymentService
+  implements Handlers<typeof orderPaymentContract>, Handlers<typeof paymentListenerContract>
+{
   constructor(readonly deps: OrderPaymentDeps) {}
 
-  /** Opens the payment, or tells again where to pay. @throws CloudError `business.order.invalid-transition` unless unpaid and in time. */
+  /**
+   * Opens the payment, or tells again where to pay. @throws CloudError `business.order.invalid-transition` unless
+   * unpaid and in time.
+   */
   async start(input: { number: string; returnUrl: string }, context: CallContext): Promise<{ redirectUrl: string }> {
     const order = await this.deps.orders.find(input.number)
     const at = this.deps.clock.now()
     if (order.state !== 'unpaid' || order.expiresAt <= at) {
       const state = order.state === 'unpaid' ? 'expired' : order.state
-      throw new CloudError('business.order.invalid-transition', `order ${order.number} is ${state}: cannot pay`, { details: { state } })
+      throw new CloudError('business.order.invalid-transition', `order ${order.number} is ${state}: cannot pay`, {
+        details: { state },
+      })
     }
     if (order.currency !== 'CNY') {
-      throw new CloudError('business.order.invalid-transition', `the provider takes CNY, not ${order.currency}`, { field: 'currency' })
+      throw new CloudError('business.order.invalid-transition', `the provider takes CNY, not ${order.currency}`, {
+        field: 'currency',
+      })
     }
     const { number, total: amount, paymentId } = order
-    await recordPayment(this.deps.database, { paymentId, number, amount, currency: order.currency, at, firstCheckMs: 60_000 })
+    await recordPayment(this.deps.database, {
+      paymentId,
+      number,
+      amount,
+      currency: order.currency,
+      at,
+      firstCheckMs: 60_000,
+    })
     const { payment, redirectUrl } = await this.deps.gateway.prepay(
       {
-        ...{ paymentId, amount, currency: 'CNY', provider: 'alipay', returnUrl: input.returnUrl, expiresAt: order.expiresAt },
+        ...{
+          paymentId,
+          amount,
+          currency: 'CNY',
+          provider: 'alipay',
+          returnUrl: input.returnUrl,
+          expiresAt: order.expiresAt,
+        },
         subject: `${this.deps.config?.subject ?? 'Order'} ${number}`,
       },
       this.#options(context),
@@ -92,7 +122,12 @@ export class OrderPaymentService implements Handlers<typeof orderPaymentContract
       due.map(payment =>
         this.#ask(payment, { deadline }).catch((error: unknown) => {
           const retryInMs = paymentBackoffMs(payment.attempts - 1)
-          this.deps.logger.warn('payment not settled', { paymentId: payment.paymentId, state: payment.state, retryInMs, error })
+          this.deps.logger.warn('payment not settled', {
+            paymentId: payment.paymentId,
+            state: payment.state,
+            retryInMs,
+            error,
+          })
         }),
       ),
     )
@@ -103,18 +138,28 @@ export class OrderPaymentService implements Handlers<typeof orderPaymentContract
     const { paymentId } = payment
     const { gateway } = this.deps
     if (payment.state === 'refunding') {
-      const refund = { refundId: payment.refundId ?? refundIdOf(payment.number), amount: payment.amount, reason: payment.refundReason ?? 'refund' }
+      const refund = {
+        refundId: payment.refundId ?? refundIdOf(payment.number),
+        amount: payment.amount,
+        reason: payment.refundReason ?? 'refund',
+      }
       await this.#applyReport(await gateway.refund({ paymentId, ...refund }, options))
       return
     }
     const closed = (await this.deps.orders.find(payment.number)).state === 'closed'
     try {
-      const report = await (closed && payment.state !== 'paid' ? gateway.close({ paymentId }, options) : gateway.get({ paymentId, refresh: true }, options))
+      const report = await (closed && payment.state !== 'paid'
+        ? gateway.close({ paymentId }, options)
+        : gateway.get({ paymentId, refresh: true }, options))
       await this.#applyReport(report)
     } catch (error) {
       if (!CloudError.is(error, 'access.payment.unknown-order')) throw error
       // The gateway never heard of it. Should our first call still arrive there and be paid, its report brings it back.
-      if (closed) await changePayment(this.deps.database, paymentId, ['unknown', 'created'], { state: 'closed', at: this.deps.clock.now() })
+      if (closed)
+        await changePayment(this.deps.database, paymentId, ['unknown', 'created'], {
+          state: 'closed',
+          at: this.deps.clock.now(),
+        })
     }
   }
 
@@ -137,14 +182,20 @@ export class OrderPaymentService implements Handlers<typeof orderPaymentContract
     if (known === undefined) throw new CloudError('business.payment.unknown', `no payment ${report.paymentId}`)
     const decision = decidePayment(known, report)
     const at = this.deps.clock.now()
-    const change = async (state: OrderPaymentState, extra: { problem?: string; refund?: { id: string; reason: string } } = {}): Promise<void> => {
+    const change = async (
+      state: OrderPaymentState,
+      extra: { problem?: string; refund?: { id: string; reason: string } } = {},
+    ): Promise<void> => {
       if (!(await changePayment(tx, known.paymentId, [known.state], { state, at, report, ...extra }))) throw new Stale()
     }
     switch (decision.effect) {
       case 'none':
         return
       case 'mismatch':
-        this.deps.logger.error('payment refused: it is not what the order asks for', { paymentId: known.paymentId, problem: decision.problem })
+        this.deps.logger.error('payment refused: it is not what the order asks for', {
+          paymentId: known.paymentId,
+          problem: decision.problem,
+        })
         return change('mismatch', { problem: decision.problem })
       case 'record':
         return change(decision.state)
@@ -154,11 +205,18 @@ export class OrderPaymentService implements Handlers<typeof orderPaymentContract
       case 'returned':
         return this.#returned(tx, known, report, at)
       case 'pay': {
-        const outcome = await this.deps.orders.markPaid({ number: known.number, amount: report.amount, paidAt: report.paidAt ?? at }, tx)
+        const outcome = await this.deps.orders.markPaid(
+          { number: known.number, amount: report.amount, paidAt: report.paidAt ?? at },
+          tx,
+        )
         if (outcome.applied) return change('paid')
         // The order cannot take it any more: the money is owed to the buyer from now on.
         const state = outcome.reason === 'unknown' ? 'unknown' : outcome.state
-        this.deps.logger.warn('payment of an order that cannot take it: refunding', { paymentId: known.paymentId, order: known.number, state })
+        this.deps.logger.warn('payment of an order that cannot take it: refunding', {
+          paymentId: known.paymentId,
+          order: known.number,
+          state,
+        })
         await this.#book(tx, known, { purpose: 'late', debit: chart.clearing, credit: chart.refundsDue })
         return change('refunding', { refund: { id: refundIdOf(known.number), reason: `order ${state}` } })
       }
@@ -172,16 +230,26 @@ export class OrderPaymentService implements Handlers<typeof orderPaymentContract
     if (!outcome.applied) throw new Stale()
     await this.#bookReturned(tx, known)
     // The transition's participant has recorded a refund to be driven; it is done already.
-    if (!(await changePayment(tx, known.paymentId, ['paid', 'refunding'], { state: 'refunded', at, report }))) throw new Stale()
+    if (!(await changePayment(tx, known.paymentId, ['paid', 'refunding'], { state: 'refunded', at, report })))
+      throw new Stale()
   }
 
   #bookReturned(tx: Queryable, known: StoredPayment): Promise<void> {
     return this.#book(tx, known, { purpose: 'refund-paid', debit: chart.refundsDue, credit: chart.clearing })
   }
 
-  async #book(tx: Queryable, known: StoredPayment, entry: { purpose: string; debit: string; credit: string }): Promise<void> {
+  async #book(
+    tx: Queryable,
+    known: StoredPayment,
+    entry: { purpose: string; debit: string; credit: string },
+  ): Promise<void> {
     const { purpose, ...sides } = entry
-    const transfer = { kind: 'posted', id: namedUuid(`${purpose}:${known.paymentId}`), code: purpose, ref: known.number } as const
+    const transfer = {
+      kind: 'posted',
+      id: namedUuid(`${purpose}:${known.paymentId}`),
+      code: purpose,
+      ref: known.number,
+    } as const
     await openLedger(this.deps).apply([{ ...transfer, ...sides, amount: known.amount, currency: known.currency }], tx)
   }
 

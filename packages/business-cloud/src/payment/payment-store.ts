@@ -18,7 +18,11 @@ export interface StoredPayment {
 const columns = `payment_id as "paymentId", order_number as number, amount, currency, state, attempts,
   refund_id as "refundId", refund_reason as "refundReason"`
 
-export async function readPayment(on: Queryable, by: 'payment_id' | 'order_number', value: string): Promise<StoredPayment | undefined> {
+export async function readPayment(
+  on: Queryable,
+  by: 'payment_id' | 'order_number',
+  value: string,
+): Promise<StoredPayment | undefined> {
   const [row] = await on.query<StoredPayment>({
     name: `payment_read_${by}`,
     text: `select ${columns} from order_payment where ${by} = $1`,
@@ -33,9 +37,17 @@ export async function recordPayment(
   payment: { paymentId: string; number: string; amount: number; currency: string; at: number; firstCheckMs: number },
 ): Promise<void> {
   await on.query({
-    text: `insert into order_payment (payment_id, order_number, provider, amount, currency, state, next_attempt_ms, updated_at_ms)
+    text: `insert into order_payment (payment_id, order_number, provider, amount, currency, state, next_attempt_ms,
+      updated_at_ms)
       values ($1, $2, 'alipay', $3, $4, 'unknown', $6, $5) on conflict do nothing`,
-    values: [payment.paymentId, payment.number, payment.amount, payment.currency, payment.at, payment.at + payment.firstCheckMs],
+    values: [
+      payment.paymentId,
+      payment.number,
+      payment.amount,
+      payment.currency,
+      payment.at,
+      payment.at + payment.firstCheckMs,
+    ],
   })
 }
 
@@ -51,7 +63,12 @@ export interface PaymentChange {
  * Writes a new state when the row is still in one of the states `from`.
  * @returns false when somebody else was faster.
  */
-export async function changePayment(on: Queryable, paymentId: string, from: readonly OrderPaymentState[], change: PaymentChange): Promise<boolean> {
+export async function changePayment(
+  on: Queryable,
+  paymentId: string,
+  from: readonly OrderPaymentState[],
+  change: PaymentChange,
+): Promise<boolean> {
   const next = change.state === 'refunding' ? change.at : null
   const rows = await on.query({
     name: 'payment_change',
@@ -59,10 +76,19 @@ export async function changePayment(on: Queryable, paymentId: string, from: read
         attempts = case when $3 = 'created' then attempts else 0 end,
         next_attempt_ms = case when $3 in ('created', 'unknown') then next_attempt_ms else $5::bigint end,
         provider_trade_no = coalesce($6, provider_trade_no), paid_at_ms = coalesce($7, paid_at_ms),
-        problem = coalesce($8, problem), refund_id = coalesce($9, refund_id), refund_reason = coalesce($10, refund_reason)
+        problem = coalesce($8, problem), refund_id = coalesce($9, refund_id), refund_reason = coalesce($10,
+          refund_reason)
       where payment_id = $1 and state = any($2) returning payment_id`,
     values: [
-      ...[paymentId, from, change.state, change.at, next, change.report?.providerTradeNo ?? null, change.report?.paidAt ?? null],
+      ...[
+        paymentId,
+        from,
+        change.state,
+        change.at,
+        next,
+        change.report?.providerTradeNo ?? null,
+        change.report?.paidAt ?? null,
+      ],
       ...[change.problem ?? null, change.refund?.id ?? null, change.refund?.reason ?? null],
     ],
   })

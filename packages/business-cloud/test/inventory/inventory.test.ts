@@ -25,12 +25,44 @@ function scenario(name: string, stock: Record<string, number>, run: (t: Test, be
 }
 
 scenario('a reservation holds all lines or none', { a: 5, b: 1 }, async (t, { inventory, level }) => {
-  await inventory.reserve({ owner: 'o1', lines: [{ sku: 'b', quantity: 1 }, { sku: 'a', quantity: 2 }, { sku: 'a', quantity: 1 }] })
-  t.same([await level('a'), await level('b')], [[5, 3], [1, 1]])
-  const two = { owner: 'o2', lines: [{ sku: 'a', quantity: 1 }, { sku: 'b', quantity: 1 }] }
+  await inventory.reserve({
+    owner: 'o1',
+    lines: [
+      { sku: 'b', quantity: 1 },
+      { sku: 'a', quantity: 2 },
+      { sku: 'a', quantity: 1 },
+    ],
+  })
+  t.same(
+    [await level('a'), await level('b')],
+    [
+      [5, 3],
+      [1, 1],
+    ],
+  )
+  const two = {
+    owner: 'o2',
+    lines: [
+      { sku: 'a', quantity: 1 },
+      { sku: 'b', quantity: 1 },
+    ],
+  }
   await t.rejects(inventory.reserve(two), { code: 'business.inventory.sold-out', details: { sku: 'b' } })
-  t.same([await level('a'), await level('b')], [[5, 3], [1, 1]], 'nothing of it is left')
-  const unknown = { owner: 'o3', lines: [{ sku: 'a', quantity: 1 }, { sku: 'x', quantity: 1 }] }
+  t.same(
+    [await level('a'), await level('b')],
+    [
+      [5, 3],
+      [1, 1],
+    ],
+    'nothing of it is left',
+  )
+  const unknown = {
+    owner: 'o3',
+    lines: [
+      { sku: 'a', quantity: 1 },
+      { sku: 'x', quantity: 1 },
+    ],
+  }
   await t.rejects(inventory.reserve(unknown), { code: 'business.catalogue.unknown-product', details: { sku: 'x' } })
 })
 
@@ -41,7 +73,12 @@ scenario('a reservation goes held, confirmed, shipped', { a: 5 }, async (t, { in
   t.same(await level('a'), [5, 2])
   await inventory.ship('o1')
   t.same(await level('a'), [3, 0])
-  const again = [() => inventory.confirm('o1'), () => inventory.release('o1'), () => inventory.ship('o1'), () => inventory.ship('nobody')]
+  const again = [
+    () => inventory.confirm('o1'),
+    () => inventory.release('o1'),
+    () => inventory.ship('o1'),
+    () => inventory.ship('nobody'),
+  ]
   for (const call of again) await t.rejects(call(), { code: 'business.inventory.invalid-state' })
 })
 
@@ -55,7 +92,12 @@ scenario('held and confirmed stock can be released once', { a: 5 }, async (t, { 
 
 scenario('what is held too long goes back, what has no time stays', { a: 9 }, async (t, { inventory, level }) => {
   const lines = [{ sku: 'a', quantity: 1 }]
-  for (const [owner, expiresAt] of [['o1', 100], ['o2', 101], ['o3', 100]] as const) await inventory.reserve({ owner, lines, expiresAt })
+  for (const [owner, expiresAt] of [
+    ['o1', 100],
+    ['o2', 101],
+    ['o3', 100],
+  ] as const)
+    await inventory.reserve({ owner, lines, expiresAt })
   await inventory.reserve({ owner: 'forever', lines })
   await inventory.confirm('o3')
   t.equal(await inventory.sweepExpired(99), 0)
@@ -65,20 +107,40 @@ scenario('what is held too long goes back, what has no time stays', { a: 9 }, as
   t.same(both.toSorted(), [0, 1], 'two sweeps do not release twice')
 })
 
-scenario('an adjustment is applied once and never below what is reserved', { a: 5 }, async (t, { inventory, level }) => {
-  await inventory.reserve({ owner: 'o1', lines: [{ sku: 'a', quantity: 3 }] })
-  const adjust = (movementId: string, delta: number, sku = 'a') => inventory.adjust({ movementId, sku, delta, reason: 'count' })
-  t.same(await adjust('movement-1', -2), { sku: 'a', onHand: 3, reserved: 3, available: 0 })
-  t.same(await adjust('movement-1', -2), { sku: 'a', onHand: 3, reserved: 3, available: 0 }, 'a repeat changes nothing')
-  await t.rejects(adjust('movement-1', -3), { code: 'business.inventory.conflict' })
-  await t.rejects(adjust('movement-2', -1), { code: 'business.inventory.sold-out' })
-  await t.rejects(adjust('movement-3', 1, 'x'), { code: 'business.catalogue.unknown-product' })
-  t.same(await level('a'), [3, 3])
-})
+scenario(
+  'an adjustment is applied once and never below what is reserved',
+  { a: 5 },
+  async (t, { inventory, level }) => {
+    await inventory.reserve({ owner: 'o1', lines: [{ sku: 'a', quantity: 3 }] })
+    const adjust = (movementId: string, delta: number, sku = 'a') =>
+      inventory.adjust({ movementId, sku, delta, reason: 'count' })
+    t.same(await adjust('movement-1', -2), { sku: 'a', onHand: 3, reserved: 3, available: 0 })
+    t.same(
+      await adjust('movement-1', -2),
+      { sku: 'a', onHand: 3, reserved: 3, available: 0 },
+      'a repeat changes nothing',
+    )
+    await t.rejects(adjust('movement-1', -3), { code: 'business.inventory.conflict' })
+    await t.rejects(adjust('movement-2', -1), { code: 'business.inventory.sold-out' })
+    await t.rejects(adjust('movement-3', 1, 'x'), { code: 'business.catalogue.unknown-product' })
+    t.same(await level('a'), [3, 3])
+  },
+)
 
 scenario('the first stock is set once', { a: 5 }, async (t, { inventory, database, level }) => {
-  await setInitialStock(database, [{ sku: 'a', quantity: 99 }, { sku: 'b', quantity: 0 }, { sku: 'c', quantity: 7 }])
-  t.same([await level('a'), await level('b'), await level('c')], [[5, 0], [0, 0], [7, 0]])
+  await setInitialStock(database, [
+    { sku: 'a', quantity: 99 },
+    { sku: 'b', quantity: 0 },
+    { sku: 'c', quantity: 7 },
+  ])
+  t.same(
+    [await level('a'), await level('b'), await level('c')],
+    [
+      [5, 0],
+      [0, 0],
+      [7, 0],
+    ],
+  )
   t.match(await inventory.levels({ limit: 2 }), { total: 3, levels: [{ sku: 'a' }, { sku: 'b' }] })
   t.match(await inventory.levels({ text: 'C' }), { total: 1, levels: [{ sku: 'c' }] })
 })

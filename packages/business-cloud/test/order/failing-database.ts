@@ -5,7 +5,11 @@ import { failNth } from '@aaas/testing'
 const lost = (): Error => new CloudError('support.rdbms.unavailable', 'the connection died')
 
 /** A database whose nth call fails, statements inside transactions counted too, before or after their effect. */
-export function failing(database: Database, nth: number, when: 'before' | 'after'): { database: Database; calls(): number } {
+export function failing(
+  database: Database,
+  nth: number,
+  when: 'before' | 'after',
+): { database: Database; calls(): number } {
   const { port, plan } = failNth(database, { nth, error: lost, when })
   let inside = 0
   const broken: Database = {

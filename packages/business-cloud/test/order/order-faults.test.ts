@@ -13,7 +13,11 @@ const steps: Record<string, Step> = {
 }
 
 /** Fails call 1, 2, 3 ... until the step passes; repeats each failed step on a healthy database. */
-async function faults(shop: Shop, name: string, when: 'before' | 'after'): Promise<{ failures: number; breaches: unknown[] }> {
+async function faults(
+  shop: Shop,
+  name: string,
+  when: 'before' | 'after',
+): Promise<{ failures: number; breaches: unknown[] }> {
   const breaches: unknown[] = []
   const step = steps[name] as Step
   for (let nth = 1; nth < 30; nth++) {

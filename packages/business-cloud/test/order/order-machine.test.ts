@@ -1,5 +1,13 @@
-import { type OrderFacts, orderHooks, orderMachine, OrderService, type OrderState, orderStep, type OrderTransition } from '@aaas/business-cloud/order'
-import { checkShopInvariants } from '@aaas/business-cloud/order'
+import {
+  checkShopInvariants,
+  type OrderFacts,
+  OrderService,
+  type OrderState,
+  type OrderTransition,
+  orderHooks,
+  orderMachine,
+  orderStep,
+} from '@aaas/business-cloud/order'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { callContext, openShop, placeInput } from './shop-fixture.js'
@@ -36,7 +44,15 @@ test('guards', t => {
 })
 
 test('the machine names the hooks', t => {
-  const names = ['order.place@1', 'order.placed@1', 'order.paid@1', 'order.closed@1', 'order.shipped@1', 'order.completed@1', 'order.refunded@1']
+  const names = [
+    'order.place@1',
+    'order.placed@1',
+    'order.paid@1',
+    'order.closed@1',
+    'order.shipped@1',
+    'order.completed@1',
+    'order.refunded@1',
+  ]
   t.same(orderHooks.map(hook => hook.name).toSorted(), names.toSorted())
   t.end()
 })
@@ -45,7 +61,11 @@ test('the database runs the machine', async t => {
   const shop = await openShop({ stock: { a: 1000 } })
   t.teardown(() => shop[Symbol.asyncDispose]())
   let count = 0
-  const move = fc.record({ transition: fc.constantFrom(...transitions, 'pay' as const, 'ship' as const), late: fc.boolean(), exact: fc.boolean() })
+  const move = fc.record({
+    transition: fc.constantFrom(...transitions, 'pay' as const, 'ship' as const),
+    late: fc.boolean(),
+    exact: fc.boolean(),
+  })
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 6 }), async moves => {
       count += 1
@@ -65,7 +85,9 @@ test('the database runs the machine', async t => {
     { numRuns: 40, seed: 5 },
   )
   t.same(await checkShopInvariants(shop.database), [])
-  const events = await shop.database.query<{ topic: string }>({ text: 'select distinct topic from aaas_outbox order by topic' })
+  const events = await shop.database.query<{ topic: string }>({
+    text: 'select distinct topic from aaas_outbox order by topic',
+  })
   t.ok(events.length >= 4, `events were told: ${events.map(event => event.topic).join(' ')}`)
   t.ok(shop.orders instanceof OrderService)
 })

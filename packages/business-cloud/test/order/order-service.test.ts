@@ -25,26 +25,66 @@ const balances = async (shop: Shop): Promise<Record<string, number>> => {
 
 scenario('an order is placed, paid, shipped and completed', { stock: { a: 5, b: 5 } }, async (t, shop) => {
   const placed = await shop.orders.place(placeInput(['b', 1], ['a', 2]), callContext('k'))
-  t.match(placed, { state: 'unpaid', total: 3000, subtotal: 3000, freight: 0, currency: 'CNY', expiresAt: placed.placedAt + 1_800_000 })
+  t.match(placed, {
+    state: 'unpaid',
+    total: 3000,
+    subtotal: 3000,
+    freight: 0,
+    currency: 'CNY',
+    expiresAt: placed.placedAt + 1_800_000,
+  })
   t.match(placed.number, /^20231115-[A-Z2-7]{8}$/, 'the date is the shop’s')
   t.equal(placed.paymentId, `pay-${placed.number}`)
-  t.match(placed.lines, [{ sku: 'b', slug: 'item-b', amount: 1000 }, { sku: 'a', quantity: 2, unitAmount: 1000, amount: 2000 }])
+  t.match(placed.lines, [
+    { sku: 'b', slug: 'item-b', amount: 1000 },
+    { sku: 'a', quantity: 2, unitAmount: 1000, amount: 2000 },
+  ])
   const { accessToken, ...rest } = placed
-  t.same(await shop.orders.get({ number: placed.number, accessToken: accessToken ?? '' }, callContext()), rest, 'it reads back the same')
+  t.same(
+    await shop.orders.get({ number: placed.number, accessToken: accessToken ?? '' }, callContext()),
+    rest,
+    'it reads back the same',
+  )
   t.match(await shop.orders.markPaid({ number: placed.number, amount: 3000, paidAt: 77 }), { applied: true })
-  t.same(await balances(shop), { 'buyers:clearing': -3000, 'merchant:revenue': 2982, 'platform:fees': 18, 'buyers:refunds-due': 0 })
+  t.same(await balances(shop), {
+    'buyers:clearing': -3000,
+    'merchant:revenue': 2982,
+    'platform:fees': 18,
+    'buyers:refunds-due': 0,
+  })
   const parcel = { number: placed.number, carrier: 'SF', trackingNumber: '1' }
-  t.match(await shop.orders.ship(parcel, callContext('', staff)), { state: 'shipped', paidAt: 77, supplierOrders: [{ state: 'shipped' }] })
+  t.match(await shop.orders.ship(parcel, callContext('', staff)), {
+    state: 'shipped',
+    paidAt: 77,
+    supplierOrders: [{ state: 'shipped' }],
+  })
   t.match(await shop.orders.ship(parcel, callContext('', staff)), { state: 'shipped' }, 'a repeat is fine')
-  await t.rejects(shop.orders.ship({ ...parcel, trackingNumber: '2' }, callContext('', staff)), { code: 'business.order.invalid-transition' })
+  await t.rejects(shop.orders.ship({ ...parcel, trackingNumber: '2' }, callContext('', staff)), {
+    code: 'business.order.invalid-transition',
+  })
   t.match(await shop.orders.complete({ number: placed.number }, callContext('', staff)), { state: 'completed' })
-  await t.rejects(shop.orders.cancel({ number: placed.number }, callContext('', staff)), { code: 'business.order.invalid-transition' })
-  t.match(await shop.orders.refund({ number: placed.number, reason: 'broken' }, callContext('', staff)), { state: 'refunded' })
-  t.same(await balances(shop), { 'buyers:clearing': -3000, 'merchant:revenue': 0, 'platform:fees': 0, 'buyers:refunds-due': 3000 })
-  const events = await shop.database.query<{ topic: string; key: string; payload: unknown }>({ text: 'select topic, key, payload from aaas_outbox order by id' })
-  t.same(events.map(event => event.topic), ['placed', 'paid', 'shipped', 'completed', 'refunded'].map(name => `order.${name}`))
+  await t.rejects(shop.orders.cancel({ number: placed.number }, callContext('', staff)), {
+    code: 'business.order.invalid-transition',
+  })
+  t.match(await shop.orders.refund({ number: placed.number, reason: 'broken' }, callContext('', staff)), {
+    state: 'refunded',
+  })
+  t.same(await balances(shop), {
+    'buyers:clearing': -3000,
+    'merchant:revenue': 0,
+    'platform:fees': 0,
+    'buyers:refunds-due': 3000,
+  })
+  const events = await shop.database.query<{ topic: string; key: string; payload: unknown }>({
+    text: 'select topic, key, payload from aaas_outbox order by id',
+  })
+  t.same(
+    events.map(event => event.topic),
+    ['placed', 'paid', 'shipped', 'completed', 'refunded'].map(name => `order.${name}`),
+  )
   const schema = Compile(OrderEvent)
-  for (const event of events) t.ok(schema.Check(event.payload) && event.key === placed.number, `${event.topic} fits its schema`)
+  for (const event of events)
+    t.ok(schema.Check(event.payload) && event.key === placed.number, `${event.topic} fits its schema`)
   t.equal(shop.wakes, 5, 'the relay was woken for each')
 })
 
@@ -56,16 +96,39 @@ scenario('a repeat of place gets the first answer, whatever changed', { stock: {
   const together = await Promise.all([1, 2, 3, 4].map(() => shop.orders.place(placeInput(['a', 1]), callContext('k2'))))
   t.equal(new Set(together.map(order => order.number)).size, 1)
   await t.rejects(shop.orders.place(placeInput(['a', 2]), callContext('k')), { code: 'business.order.conflict' })
-  t.not((await shop.orders.place(again, callContext('k', staff)).catch((error: unknown) => error)), first, 'keys of callers never meet')
-  await t.rejects(shop.orders.place(placeInput(['a', 1]), callContext()), { code: 'core.contract.invalid-input', field: 'idempotencyKey' })
+  t.not(
+    await shop.orders.place(again, callContext('k', staff)).catch((error: unknown) => error),
+    first,
+    'keys of callers never meet',
+  )
+  await t.rejects(shop.orders.place(placeInput(['a', 1]), callContext()), {
+    code: 'core.contract.invalid-input',
+    field: 'idempotencyKey',
+  })
 })
 
 scenario('what cannot be ordered leaves nothing behind', { stock: { a: 5, b: 0 } }, async (t, shop) => {
-  const place = (lines: readonly Line[], extra = {}) => shop.orders.place({ ...placeInput(...lines), ...extra }, callContext('k'))
-  await t.rejects(place([['a', 1], ['b', 1]]), { code: 'business.inventory.sold-out', details: { sku: 'b' } })
+  const place = (lines: readonly Line[], extra = {}) =>
+    shop.orders.place({ ...placeInput(...lines), ...extra }, callContext('k'))
+  await t.rejects(
+    place([
+      ['a', 1],
+      ['b', 1],
+    ]),
+    { code: 'business.inventory.sold-out', details: { sku: 'b' } },
+  )
   await t.rejects(place([['a', 6]]), { code: 'business.inventory.sold-out', details: { sku: 'a' } })
-  await t.rejects(place([['a', 1], ['unknown-1', 1]]), { code: 'business.catalogue.unknown-product', field: 'lines/1/sku' })
-  await t.rejects(place([['a', 1]], { expectedTotal: 999 }), { code: 'business.order.price-changed', details: { total: 1000, currency: 'CNY' } })
+  await t.rejects(
+    place([
+      ['a', 1],
+      ['unknown-1', 1],
+    ]),
+    { code: 'business.catalogue.unknown-product', field: 'lines/1/sku' },
+  )
+  await t.rejects(place([['a', 1]], { expectedTotal: 999 }), {
+    code: 'business.order.price-changed',
+    details: { total: 1000, currency: 'CNY' },
+  })
   const rows = await shop.database.query({
     text: `select (select count(*) from trade_order) + (select count(*) from order_line) + (select count(*) from supplier_order)
       + (select count(*) from stock_reservation) + (select count(*) from ledger_transfer) + (select count(*) from aaas_outbox) as left_over`,
@@ -77,11 +140,27 @@ scenario('what cannot be ordered leaves nothing behind', { stock: { a: 5, b: 0 }
 test('a package may veto', async t => {
   const veto = new CloudError('core.cloudware.vetoed', 'at most 3 of one')
   const asked: unknown[] = []
-  const hooks = { has: () => true, validate: async (_: unknown, input: unknown) => { asked.push(input); throw veto } }
+  const hooks = {
+    has: () => true,
+    validate: async (_: unknown, input: unknown) => {
+      asked.push(input)
+      throw veto
+    },
+  }
   const shop = await openShop({ stock: { a: 5 }, deps: { hooks, groupsOf: async () => ['vip'] } })
   t.teardown(() => shop[Symbol.asyncDispose]())
-  await t.rejects(shop.orders.place({ ...placeInput(['a', 4]), partyId: 'p1' }, callContext('k')), { code: 'core.cloudware.vetoed', message: 'at most 3 of one' })
-  t.same(asked, [{ buyer: { groups: ['vip'], partyId: 'p1' }, lines: [{ sku: 'a', quantity: 4, amount: 4000 }], total: 4000, language: 'zh-CN' }])
+  await t.rejects(shop.orders.place({ ...placeInput(['a', 4]), partyId: 'p1' }, callContext('k')), {
+    code: 'core.cloudware.vetoed',
+    message: 'at most 3 of one',
+  })
+  t.same(asked, [
+    {
+      buyer: { groups: ['vip'], partyId: 'p1' },
+      lines: [{ sku: 'a', quantity: 4, amount: 4000 }],
+      total: 4000,
+      language: 'zh-CN',
+    },
+  ])
   t.same(await shop.database.query({ text: 'select number from trade_order' }), [])
 })
 
@@ -91,12 +170,23 @@ scenario('an order is read by its token, its buyer or a scope', { stock: { a: 5 
   t.match(await shop.orders.get({ number, partyId: 'p1' }, callContext()), { number })
   t.match(await shop.orders.get({ number }, callContext('', { id: 'x', scopes: ['*'] })), { number })
   t.notOk('accessToken' in (await shop.orders.get({ number }, callContext('', staff))), 'the token is told once')
-  const strangers = [{ number }, { number, partyId: 'p2' }, { number, accessToken: 'x' }, { number, accessToken: '' }, { number: 'NONE-0000' }]
+  const strangers = [
+    { number },
+    { number, partyId: 'p2' },
+    { number, accessToken: 'x' },
+    { number, accessToken: '' },
+    { number: 'NONE-0000' },
+  ]
   for (const input of strangers) {
-    await t.rejects(shop.orders.get(input, callContext('', { id: 'x', scopes: ['order.place'] })), { code: 'business.order.unknown' })
+    await t.rejects(shop.orders.get(input, callContext('', { id: 'x', scopes: ['order.place'] })), {
+      code: 'business.order.unknown',
+    })
     await t.rejects(shop.orders.cancel(input, callContext()), { code: 'business.order.unknown' })
   }
-  t.match(await shop.orders.list({ text: number.slice(9, 13) }), { total: 1, orders: [{ number, units: 1, buyerName: '王小明' }] })
+  t.match(await shop.orders.list({ text: number.slice(9, 13) }), {
+    total: 1,
+    orders: [{ number, units: 1, buyerName: '王小明' }],
+  })
   t.match(await shop.orders.list({ text: '小明', state: 'unpaid', partyId: 'p1' }), { total: 1 })
   t.match(await shop.orders.list({ state: 'paid' }), { total: 0, orders: [] })
 })
@@ -104,14 +194,28 @@ scenario('an order is read by its token, its buyer or a scope', { stock: { a: 5 
 scenario('an unpaid order is closed in time and its stock sold again', { stock: { a: 1 } }, async (t, shop) => {
   const first = await shop.orders.place(placeInput(['a', 1]), callContext('k1'))
   t.equal(await shop.orders.closeExpired(first.expiresAt - 1), 0)
-  t.same(await Promise.all([shop.orders.closeExpired(first.expiresAt), shop.orders.closeExpired(first.expiresAt)]).then(n => n.toSorted()), [0, 1])
-  t.match(await shop.orders.markPaid({ number: first.number, amount: 1000, paidAt: 1 }), { applied: false, reason: 'state', state: 'closed' })
+  t.same(
+    await Promise.all([shop.orders.closeExpired(first.expiresAt), shop.orders.closeExpired(first.expiresAt)]).then(n =>
+      n.toSorted(),
+    ),
+    [0, 1],
+  )
+  t.match(await shop.orders.markPaid({ number: first.number, amount: 1000, paidAt: 1 }), {
+    applied: false,
+    reason: 'state',
+    state: 'closed',
+  })
   const second = await shop.orders.place(placeInput(['a', 1]), callContext('k2'))
   const input = { number: second.number, accessToken: second.accessToken ?? '' }
   t.match(await shop.orders.cancel(input, callContext()), { state: 'closed' })
   t.match(await shop.orders.cancel(input, callContext()), { state: 'closed' }, 'a repeat is fine')
   await shop.orders.place(placeInput(['a', 1]), callContext('k3'))
-  t.same(await balances(shop), { 'buyers:clearing': 0, 'merchant:revenue': 0, 'platform:fees': 0, 'buyers:refunds-due': 0 })
+  t.same(await balances(shop), {
+    'buyers:clearing': 0,
+    'merchant:revenue': 0,
+    'platform:fees': 0,
+    'buyers:refunds-due': 0,
+  })
 })
 
 scenario('an order that costs nothing is paid at once', { stock: { a: 5 } }, async (t, shop) => {
@@ -125,7 +229,14 @@ test('a payment of another amount is not taken', async t => {
   t.teardown(() => shop[Symbol.asyncDispose]())
   const { number } = await shop.orders.place(placeInput(['a', 1]), callContext('k'))
   for (const amount of [999, 1001, 0]) {
-    t.match(await new OrderService(shop.deps).markPaid({ number, amount, paidAt: 1 }), { applied: false, reason: 'amount', state: 'unpaid' })
+    t.match(await new OrderService(shop.deps).markPaid({ number, amount, paidAt: 1 }), {
+      applied: false,
+      reason: 'amount',
+      state: 'unpaid',
+    })
   }
-  t.same(await shop.orders.markPaid({ number: 'NONE-0000', amount: 1, paidAt: 1 }), { applied: false, reason: 'unknown' })
+  t.same(await shop.orders.markPaid({ number: 'NONE-0000', amount: 1, paidAt: 1 }), {
+    applied: false,
+    reason: 'unknown',
+  })
 })

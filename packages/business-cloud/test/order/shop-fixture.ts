@@ -1,6 +1,6 @@
-import { createChart } from '@aaas/business-cloud/ledger'
 import { inventoryMigrations, setInitialStock } from '@aaas/business-cloud/inventory'
-import { type OrderDeps, orderMigrations, OrderService } from '@aaas/business-cloud/order'
+import { createChart } from '@aaas/business-cloud/ledger'
+import { type OrderDeps, OrderService, orderMigrations } from '@aaas/business-cloud/order'
 import { paymentMigrations, paymentParticipant } from '@aaas/business-cloud/payment'
 import type { Actor, CallContext } from '@aaas/core-cloud/kernel'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
@@ -28,7 +28,10 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
   const database = pgDatabase({ url: test.url, maxConnections: options.connections ?? 8 })
   await migrate(database, [transactionMigrations, inventoryMigrations, orderMigrations, paymentMigrations])
   await createChart(database, { currency: 'CNY' })
-  await setInitialStock(database, Object.entries(options.stock).map(([sku, quantity]) => ({ sku, quantity })))
+  await setInitialStock(
+    database,
+    Object.entries(options.stock).map(([sku, quantity]) => ({ sku, quantity })),
+  )
   const prices = new Map<string, number>()
   const deps: OrderDeps = {
     database,
@@ -72,7 +75,12 @@ function everySku(): OrderDeps['skus'] {
   return {
     async loadSkus(skus) {
       const known = skus.filter(sku => !sku.startsWith('unknown'))
-      return new Map(known.map(sku => [sku, { name: { 'zh-CN': `品 ${sku}`, en: `Item ${sku}` }, image: 'art/x.svg', slug: `item-${sku}` }]))
+      return new Map(
+        known.map(sku => [
+          sku,
+          { name: { 'zh-CN': `品 ${sku}`, en: `Item ${sku}` }, image: 'art/x.svg', slug: `item-${sku}` },
+        ]),
+      )
     },
   }
 }

@@ -215,8 +215,15 @@ test('tokens that cannot be ours cost no query', async t => {
 test('groups are set by address', async t => {
   await using shop = await openParty()
   const { party } = shop
-  const { sessionToken } = await party.register({ email, password, name: 'x' })
+  const { sessionToken, party: buyer } = await party.register({ email, password, name: 'x' })
   t.match(await party.setGroups({ email, groups: ['vip', 'staff', 'vip'] }), { groups: ['staff', 'vip'] })
+  // One connection, so that a statement that takes another's name would be found out.
+  await using single = pgDatabase({ url: shop.db.url, maxConnections: 1 })
+  const alone = shop.another({ db: single })
+  await alone.setGroups({ email, groups: ['vip', 'staff'] })
+  t.same(await alone.groupsOf(buyer.partyId), ['staff', 'vip'])
+  t.same(await alone.groupsOf('00000000-0000-7000-8000-000000000000'), [])
+  t.same(await alone.groupsOf('guest'), [])
   t.match(await party.bySession({ sessionToken }), { party: { groups: ['staff', 'vip'] } })
   await t.rejects(party.setGroups({ email: 'nobody@example.com', groups: [] }), {
     code: 'business.party.unknown',

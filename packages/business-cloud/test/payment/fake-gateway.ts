@@ -13,7 +13,14 @@ export class FakeGateway implements Gateway {
 
   async prepay(input: Parameters<Gateway['prepay']>[0]): Promise<{ payment: Payment; redirectUrl: string }> {
     const { paymentId, provider, amount, currency } = input
-    const payment = this.payments.get(paymentId) ?? { paymentId, provider, amount, currency, state: 'created', refundedAmount: 0 }
+    const payment = this.payments.get(paymentId) ?? {
+      paymentId,
+      provider,
+      amount,
+      currency,
+      state: 'created',
+      refundedAmount: 0,
+    }
     this.payments.set(paymentId, payment)
     return this.#answer({ payment, redirectUrl: `https://cashier/${paymentId}` })
   }
@@ -27,7 +34,15 @@ export class FakeGateway implements Gateway {
     return this.#answer(payment.state === 'created' ? this.set(paymentId, { state: 'closed' }) : payment)
   }
 
-  async refund({ paymentId, refundId, amount }: { paymentId: string; refundId: string; amount: number }): Promise<Payment> {
+  async refund({
+    paymentId,
+    refundId,
+    amount,
+  }: {
+    paymentId: string
+    refundId: string
+    amount: number
+  }): Promise<Payment> {
     if (!this.refunds.has(refundId)) {
       if (this.#known(paymentId).state !== 'paid') throw new CloudError('access.payment.invalid-state', 'not paid')
       this.refunds.set(refundId, amount)

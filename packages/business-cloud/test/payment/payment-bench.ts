@@ -41,7 +41,10 @@ export async function openPayments(): Promise<PaymentBench> {
       }
     },
     async states(number) {
-      const [row] = await shop.database.query<{ state: string }>({ text: 'select state from order_payment where order_number = $1', values: [number] })
+      const [row] = await shop.database.query<{ state: string }>({
+        text: 'select state from order_payment where order_number = $1',
+        values: [number],
+      })
       return { order: (await shop.orders.find(number)).state, payment: row?.state }
     },
     async breaches() {

@@ -20,7 +20,14 @@ test('late, repeated and reordered reports', t => {
   for (const [state, row] of Object.entries(table)) {
     const effects = row.trim().split(/\s+/)
     for (const [index, reported] of remote.entries()) {
-      const report = { paymentId: 'payment-1', provider: 'alipay', state: reported, amount: 5, currency: 'CNY', refundedAmount: reported === 'refunded' ? 5 : 0 }
+      const report = {
+        paymentId: 'payment-1',
+        provider: 'alipay',
+        state: reported,
+        amount: 5,
+        currency: 'CNY',
+        refundedAmount: reported === 'refunded' ? 5 : 0,
+      }
       const decision = decidePayment({ state: state as OrderPaymentState, amount: 5, currency: 'CNY' }, report)
       t.equal(decision.effect, effects[index] === '-' ? 'none' : effects[index], `${reported} when ${state}`)
     }
@@ -30,8 +37,20 @@ test('late, repeated and reordered reports', t => {
 
 test('what is not the order’s amount is never applied', t => {
   const known = { state: 'created', amount: 5, currency: 'CNY' } as const
-  const report = { paymentId: 'payment-1', provider: 'alipay', state: 'paid', amount: 5, currency: 'CNY', refundedAmount: 0 } as const
-  for (const wrong of [{ amount: 4 }, { amount: 6 }, { currency: 'USD' }, { state: 'refunded', refundedAmount: 4 } as const]) {
+  const report = {
+    paymentId: 'payment-1',
+    provider: 'alipay',
+    state: 'paid',
+    amount: 5,
+    currency: 'CNY',
+    refundedAmount: 0,
+  } as const
+  for (const wrong of [
+    { amount: 4 },
+    { amount: 6 },
+    { currency: 'USD' },
+    { state: 'refunded', refundedAmount: 4 } as const,
+  ]) {
     t.equal(decidePayment(known, { ...report, ...wrong }).effect, 'mismatch')
   }
   t.end()

@@ -1,8 +1,8 @@
 import type { Payment } from '@aaas/access-cloud/payment'
-import fc from 'fast-check'
-import { CloudError, silentLogger } from '@aaas/core-cloud/kernel'
-import { OrderPaymentService } from '@aaas/business-cloud/payment'
 import { OrderService } from '@aaas/business-cloud/order'
+import { OrderPaymentService } from '@aaas/business-cloud/payment'
+import { CloudError, silentLogger } from '@aaas/core-cloud/kernel'
+import fc from 'fast-check'
 import { test } from 'tap'
 import { failing } from '../order/failing-database.js'
 import { callContext } from '../order/shop-fixture.js'
@@ -13,7 +13,18 @@ const staff = callContext('', { id: 'staff', scopes: ['*'] })
 test('any mix of notifications, cancellations and refunds ends settled', async t => {
   const bench = await openPayments()
   t.teardown(() => bench[Symbol.asyncDispose]())
-  const act = fc.constantFrom('pay', 'old', 'again', 'cancel', 'refund', 'expire', 'refresh', 'reconcile', 'provider-refund', 'fail')
+  const act = fc.constantFrom(
+    'pay',
+    'old',
+    'again',
+    'cancel',
+    'refund',
+    'expire',
+    'refresh',
+    'reconcile',
+    'provider-refund',
+    'fail',
+  )
   const seen = new Set<string>()
   let events = 0
   await fc.assert(
@@ -81,7 +92,10 @@ test('a database that fails at any call of a notification loses no payment', asy
         if (!passed) failed += 1
         await bench.notify(eventId, paid)
         await bench.settle()
-        t.same(await bench.states(number), late ? { order: 'closed', payment: 'refunded' } : { order: 'paid', payment: 'paid' })
+        t.same(
+          await bench.states(number),
+          late ? { order: 'closed', payment: 'refunded' } : { order: 'paid', payment: 'paid' },
+        )
         if (passed && calls() < nth) break
       }
       t.ok(failed >= 3, `${failed} calls were failed`)

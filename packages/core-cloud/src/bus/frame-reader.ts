@@ -50,7 +50,7 @@ export class FrameCursor {
   }
 
   text(): string {
-    return Buffer.from(this.#block()).toString('utf8')
+    return this.#block().toString('utf8')
   }
 
   headers(): HeaderBlock {
@@ -59,7 +59,7 @@ export class FrameCursor {
     return block
   }
 
-  #block(): Uint8Array {
+  #block(): Buffer {
     const at = this.#take(2)
     const length = ((this.#bytes[at] as number) << 8) | (this.#bytes[at + 1] as number)
     const start = this.#take(length)

@@ -6,6 +6,7 @@ import type { Logger } from '../kernel/logger.js'
 import type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions, SubscribeOptions } from './bus.js'
 import { type Deadline, Deadlines } from '../kernel/deadlines.js'
 import { encodeHeaders, type HeaderBlock, noHeaders } from './headers.js'
+import { IdTable } from './id-table.js'
 import { type HubLink, maxPayloadBytes, maxWaitMs, type PeerLink } from './link.js'
 import { PlainMessage, RequestMessage } from './served-message.js'
 import { checkPattern, checkQueue, checkSubject } from './subject.js'
@@ -13,6 +14,8 @@ import { defaultMaxInFlight, defaultMaxQueued, Subscriber } from './subscriber.j
 
 /** Something that waits for the hub's answer. */
 interface Pending {
+  /** Grows with every call: what waited for a connection is sent in the order it was asked for. */
+  readonly order: number
   readonly subject: string
   readonly done: (answer: BusMessage | undefined) => void
   readonly fail: (error: CloudError) => void
@@ -44,17 +47,17 @@ export interface PeerBusOptions {
 export class PeerBus implements Bus, PeerLink {
   readonly #options: PeerBusOptions
   readonly #deadlines: Deadlines
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new IdTable<Pending>()
   readonly #subscribers = new Map<number, Subscriber>()
   /** Acknowledged ones, which a new connection must repeat. */
   readonly #established = new Set<Subscriber>()
-  readonly #served = new Map<number, RequestMessage>()
+  readonly #served = new IdTable<RequestMessage>()
   /** Subjects found well-formed before. */
   readonly #checked = new Set<string>()
   #link: HubLink | undefined
   /** Set while the subscriptions are being repeated: calls wait until that is done. */
   #ready = false
-  #lastId = 0
+  #order = 0
   #lastSubscription = 0
   #closed: CloudError | undefined
 
@@ -70,7 +73,7 @@ export class PeerBus implements Bus, PeerLink {
     this.#link = link
     await Promise.all(
       [...this.#established].map(subscriber =>
-        this.#command(subscriber.subject, id => to => to.subscribe(id, subscriber.id, subscriber.subject, subscriber.queue), 'now').catch(
+        this.#command(subscriber.subject, (to, id) => to.subscribe(id, subscriber.id, subscriber.subject, subscriber.queue), 'now').catch(
           (error: unknown) => {
             if (this.#link !== link) return
             this.#options.logger.error('a subscription was not taken again', { subject: subscriber.subject, error })
@@ -80,16 +83,19 @@ export class PeerBus implements Bus, PeerLink {
     )
     if (this.#link !== link) return
     this.#ready = true
-    for (const pending of this.#pending.values()) this.#send(pending)
+    const waiting = this.#pending.entries().map(([, pending]) => pending)
+    for (const pending of waiting.sort((a, b) => a.order - b.order)) this.#send(pending)
   }
 
   /** The hub is gone: what was sent fails (its outcome is unknown), what can be said again waits. */
   disconnected(): void {
     this.#link = undefined
     this.#ready = false
-    for (const message of this.#served.values()) message.abandon('core.bus.disconnected')
-    this.#served.clear()
-    for (const [id, pending] of this.#pending) {
+    for (const [delivery, message] of this.#served.entries()) {
+      this.#served.take(delivery)
+      message.abandon('core.bus.disconnected')
+    }
+    for (const [id, pending] of this.#pending.entries()) {
       if (!pending.sent) continue
       if (pending.repeatable) pending.sent = false
       else this.#settle(id)?.fail(new CloudError('core.bus.disconnected', `the connection broke while ${pending.subject} was under way`))
@@ -99,7 +105,7 @@ export class PeerBus implements Bus, PeerLink {
   /** Ends everything: calls fail with `error`, later ones too. */
   close(error: CloudError): void {
     this.#closed ??= error
-    for (const id of [...this.#pending.keys()]) this.#settle(id)?.fail(error)
+    for (const [id] of this.#pending.entries()) this.#settle(id)?.fail(error)
     this.disconnected()
     for (const subscriber of this.#subscribers.values()) subscriber.discard()
     this.#subscribers.clear()
@@ -115,7 +121,7 @@ export class PeerBus implements Bus, PeerLink {
       const headers = encodeHeaders(options?.headers)
       // Bytes that wait for a connection must not change under the caller's hands.
       const bytes = this.#ready ? payload : Buffer.from(payload)
-      this.#command(subject, id => link => link.publish(id, subject, headers, bytes)).then(resolve, reject)
+      this.#command(subject, (link, id) => link.publish(id, subject, headers, bytes)).then(resolve, reject)
     })
   }
 
@@ -141,7 +147,7 @@ export class PeerBus implements Bus, PeerLink {
     })
     this.#subscribers.set(id, subscriber)
     try {
-      await this.#command(subject, command => link => link.subscribe(command, id, subject, queue), 'repeatable')
+      await this.#command(subject, (link, command) => link.subscribe(command, id, subject, queue), 'repeatable')
     } catch (error) {
       this.#subscribers.delete(id)
       throw error
@@ -158,8 +164,8 @@ export class PeerBus implements Bus, PeerLink {
       if (!(wait > 0)) throw late(subject)
       this.#check(subject, payload)
       const headers = encodeHeaders(options.headers)
-      const id = this.#claim(subject)
       const pending: Pending = {
+        order: this.#order++,
         subject,
         done: resolve as Pending['done'],
         fail: reject,
@@ -169,7 +175,7 @@ export class PeerBus implements Bus, PeerLink {
         timer: undefined,
         release: undefined,
       }
-      this.#pending.set(id, pending)
+      const id = this.#claim(pending)
       pending.timer = this.#deadlines.add(wait, () => this.#abandon(id, late(subject)))
       if (signal !== undefined) {
         const onAbort = (): void => this.#abandon(id, cancelled(subject, signal))
@@ -187,7 +193,7 @@ export class PeerBus implements Bus, PeerLink {
 
   async drain(): Promise<void> {
     await Promise.all([...this.#subscribers.values()].map(subscriber => subscriber.drain()))
-    if (this.#link !== undefined) await this.#command('drain', id => link => link.flush(id))
+    if (this.#link !== undefined) await this.#command('drain', (link, id) => link.flush(id))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -230,14 +236,13 @@ export class PeerBus implements Bus, PeerLink {
       return
     }
     const message = new RequestMessage(subject, payload, headers, sender, delivery, deadline, this.#answer)
-    this.#served.set(delivery, message)
+    this.#served.put(delivery, message)
     if (!subscriber.push(message)) this.#refuse(delivery, 'core.bus.overloaded', `the queue of ${subscriber.subject} is full`)
   }
 
   cancelled(delivery: number, code: string): void {
-    const message = this.#served.get(delivery)
+    const message = this.#served.take(delivery)
     if (message === undefined) return
-    this.#served.delete(delivery)
     // The caller's own timer may be first to end the call; for the handler it is the deadline all the same.
     const expired = code === 'core.contract.cancelled' && this.#options.clock.now() >= message.deadline
     if (expired) message.abandon('core.contract.deadline-exceeded')
@@ -251,7 +256,7 @@ export class PeerBus implements Bus, PeerLink {
     if (this.#served.get(message.delivery) !== message) return
     checkPayload(payload)
     const block = headers === undefined ? noHeaders : encodeHeaders(headers)
-    this.#served.delete(message.delivery)
+    this.#served.take(message.delivery)
     this.#link?.reply(message.delivery, block, payload)
   }
 
@@ -264,13 +269,13 @@ export class PeerBus implements Bus, PeerLink {
   }
 
   #refuse(delivery: number, code: ErrorCode, text: string): void {
-    if (this.#served.delete(delivery)) this.#link?.replyError(delivery, code, text)
+    if (this.#served.take(delivery) !== undefined) this.#link?.replyError(delivery, code, text)
   }
 
   async #unsubscribe(subscriber: Subscriber): Promise<void> {
     this.#established.delete(subscriber)
     if (this.#link !== undefined) {
-      await this.#command(subscriber.subject, id => link => link.unsubscribe(id, subscriber.id), 'now').catch((error: unknown) => {
+      await this.#command(subscriber.subject, (link, id) => link.unsubscribe(id, subscriber.id), 'now').catch((error: unknown) => {
         // With the connection the subscription is gone too, which is what was wanted.
         if (!CloudError.is(error, 'core.bus.disconnected') && this.#closed === undefined) throw error
       })
@@ -283,20 +288,21 @@ export class PeerBus implements Bus, PeerLink {
    * Asks the hub for something that it answers with yes or no.
    * `now` is sent even while the subscriptions of a new connection are being repeated.
    */
-  #command(subject: string, make: (id: number) => (link: HubLink) => void, kind: 'once' | 'repeatable' | 'now' = 'once'): Promise<void> {
+  #command(subject: string, send: (link: HubLink, id: number) => void, kind: 'once' | 'repeatable' | 'now' = 'once'): Promise<void> {
     return new Promise((resolve, reject) => {
-      const id = this.#claim(subject)
       const pending: Pending = {
+        order: this.#order++,
         subject,
         done: () => resolve(),
         fail: reject,
-        send: make(id),
+        send: undefined,
         repeatable: kind === 'repeatable',
         sent: false,
         timer: undefined,
         release: undefined,
       }
-      this.#pending.set(id, pending)
+      const id = this.#claim(pending)
+      pending.send = link => send(link, id)
       pending.timer = this.#deadlines.add(this.#options.commandWaitMs, () => {
         const error = new CloudError('core.bus.disconnected', `the hub did not take ${subject} within ${this.#options.commandWaitMs} ms`)
         this.#settle(id)?.fail(error)
@@ -314,21 +320,17 @@ export class PeerBus implements Bus, PeerLink {
   }
 
   /** @returns an id for something new. @throws CloudError when the bus is closed or full. */
-  #claim(subject: string): number {
+  #claim(pending: Pending): number {
     if (this.#closed !== undefined) throw this.#closed
-    if (this.#pending.size >= this.#options.maxPending || this.#options.congested?.() === true) {
-      throw new CloudError('core.bus.overloaded', `too much waits for the hub; ${subject} was not sent`)
-    }
-    do {
-      this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1
-    } while (this.#pending.has(this.#lastId))
-    return this.#lastId
+    const full = this.#pending.size >= this.#options.maxPending || this.#options.congested?.() === true
+    const id = full ? 0 : this.#pending.add(pending)
+    if (id === 0) throw new CloudError('core.bus.overloaded', `too much waits for the hub; ${pending.subject} was not sent`)
+    return id
   }
 
   #settle(id: number): Pending | undefined {
-    const pending = this.#pending.get(id)
+    const pending = this.#pending.release(id)
     if (pending === undefined) return undefined
-    this.#pending.delete(id)
     if (pending.timer !== undefined) this.#deadlines.remove(pending.timer)
     pending.release?.()
     return pending

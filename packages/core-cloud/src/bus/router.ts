@@ -2,6 +2,7 @@ import type { Clock } from '../kernel/clock.js'
 import { CloudError } from '../kernel/errors.js'
 import { type Deadline, Deadlines } from '../kernel/deadlines.js'
 import type { HeaderBlock } from './headers.js'
+import { IdTable } from './id-table.js'
 import { type BusIdentity, type HubLink, maxWaitMs, type PeerLink } from './link.js'
 import { checkPattern, checkQueue, checkSubject, coveredBy } from './subject.js'
 import { SubjectIndex } from './subject-index.js'
@@ -52,7 +53,7 @@ interface Waiting {
 interface Delivery {
   readonly waiting: Waiting
   readonly subscription: Subscription
-  readonly id: number
+  id: number
 }
 
 /** One connection or one in-process bus. */
@@ -63,11 +64,12 @@ interface Peer {
   readonly sender: string
   readonly out: PeerLink
   readonly subscriptions: Map<number, Subscription>
-  readonly requests: Map<number, Waiting>
-  readonly deliveries: Map<number, Delivery>
+  /** By the ids of the peer. */
+  readonly requests: IdTable<Waiting>
+  /** By our ids. */
+  readonly deliveries: IdTable<Delivery>
   /** Subjects that were found well-formed and allowed, so that the next message does not pay for it again. */
   readonly allowed: Set<string>
-  lastDelivery: number
   attached: boolean
 }
 
@@ -102,10 +104,9 @@ export class Router {
       sender: identity?.name ?? '',
       out,
       subscriptions: new Map(),
-      requests: new Map(),
-      deliveries: new Map(),
+      requests: new IdTable(),
+      deliveries: new IdTable(),
       allowed: new Set(),
-      lastDelivery: 0,
       attached: true,
     }
     return {
@@ -153,16 +154,20 @@ export class Router {
       return
     }
     const waiting: Waiting = { origin: peer, id, deliveries: [], timer: undefined, open: receivers }
+    if (!peer.requests.put(id, waiting, this.#limits.maxRequests)) {
+      peer.out.failed(id, 'core.bus.overloaded', `at most ${this.#limits.maxRequests} requests may wait for an answer`)
+      return
+    }
     waiting.timer = this.#deadlines.add(Math.min(deadline - this.#clock.now(), maxWaitMs), () => this.#expire(waiting))
-    peer.requests.set(id, waiting)
     const owned = new Owned(peer, payload)
     const send = (subscription: Subscription): void => {
-      const own = owned.for(subscription.peer)
-      const delivery: Delivery = { waiting, subscription, id: nextId(subscription.peer) }
-      waiting.deliveries.push(delivery)
+      const receiver = subscription.peer
+      const delivery: Delivery = { waiting, subscription, id: 0 }
+      delivery.id = receiver.deliveries.add(delivery)
       subscription.inFlight += 1
-      subscription.peer.deliveries.set(delivery.id, delivery)
-      subscription.peer.out.deliver(subscription.id, delivery.id, deadline, peer.sender, subject, headers, own)
+      waiting.deliveries.push(delivery)
+      if (delivery.id === 0) this.#drop(delivery, 'core.bus.overloaded', `the receiver of ${subject} has too much to do`)
+      else receiver.out.deliver(subscription.id, delivery.id, deadline, peer.sender, subject, headers, owned.for(receiver))
     }
     for (const subscription of route.plain) send(subscription)
     for (const group of route.groups) send(choose(group))
@@ -174,11 +179,7 @@ export class Router {
     } catch (error) {
       return CloudError.from(error)
     }
-    if (peer.requests.has(id)) return new CloudError('core.bus.refused', `the id ${id} is in use`)
-    if (peer.requests.size >= this.#limits.maxRequests) {
-      return new CloudError('core.bus.overloaded', `at most ${this.#limits.maxRequests} requests may wait for an answer`)
-    }
-    return undefined
+    return peer.requests.get(id) === undefined ? undefined : new CloudError('core.bus.refused', `the id ${id} is in use`)
   }
 
   #reply(peer: Peer, id: number, headers: HeaderBlock, payload: Uint8Array): void {
@@ -191,9 +192,11 @@ export class Router {
 
   /** A receiver will not answer. The caller learns it when nobody else is left. */
   #giveUp(peer: Peer, id: number, code: string, text: string): void {
-    const delivery = peer.deliveries.get(id)
-    if (delivery === undefined) return
-    peer.deliveries.delete(id)
+    const delivery = peer.deliveries.release(id)
+    if (delivery !== undefined) this.#drop(delivery, code, text)
+  }
+
+  #drop(delivery: Delivery, code: string, text: string): void {
     delivery.subscription.inFlight -= 1
     const { waiting } = delivery
     waiting.open -= 1
@@ -214,11 +217,11 @@ export class Router {
 
   /** Ends a request: every receiver but `except` that still works on it is told that its answer is not wanted. */
   #settle(waiting: Waiting, code: string, except?: Delivery): void {
-    waiting.origin.requests.delete(waiting.id)
+    waiting.origin.requests.take(waiting.id)
     if (waiting.timer !== undefined) this.#deadlines.remove(waiting.timer)
     for (const delivery of waiting.deliveries) {
       const { peer } = delivery.subscription
-      if (!peer.deliveries.delete(delivery.id)) continue
+      if (peer.deliveries.release(delivery.id) === undefined) continue
       delivery.subscription.inFlight -= 1
       if (delivery !== except) peer.out.cancelled(delivery.id, code)
     }
@@ -252,8 +255,8 @@ export class Router {
     if (!peer.attached) return
     peer.attached = false
     for (const id of [...peer.subscriptions.keys()]) this.#unsubscribe(peer, id)
-    for (const waiting of [...peer.requests.values()]) this.#settle(waiting, 'core.bus.disconnected')
-    for (const id of [...peer.deliveries.keys()]) {
+    for (const [, waiting] of peer.requests.entries()) this.#settle(waiting, 'core.bus.disconnected')
+    for (const [id] of peer.deliveries.entries()) {
       this.#giveUp(peer, id, 'core.bus.disconnected', 'the receiver went away before it answered; the outcome is unknown')
     }
   }
@@ -291,7 +294,7 @@ class Owned {
 
   for(receiver: Peer): Uint8Array {
     if (!receiver.local) return this.#payload
-    if (this.#taken) return Buffer.from(this.#payload)
+    if (this.#taken) return copyOf(this.#payload)
     this.#taken = true
     return this.#payload
   }
@@ -337,9 +340,8 @@ function choose(group: Group): Subscription {
   return chosen
 }
 
-function nextId(peer: Peer): number {
-  do {
-    peer.lastDelivery = peer.lastDelivery >= 0xffff_ffff ? 1 : peer.lastDelivery + 1
-  } while (peer.deliveries.has(peer.lastDelivery))
-  return peer.lastDelivery
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafe(bytes.length)
+  copy.set(bytes)
+  return copy
 }

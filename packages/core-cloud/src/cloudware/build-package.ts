@@ -22,7 +22,8 @@ const fixedTime = new Date(499_162_500_000)
 /**
  * Packs a folder as npm would (`package/...`), with bytes that depend on names and content alone: sorted, fixed times,
  * modes and owners. The same content packed by the same version of Node has the same digest.
- * Takes what `files` of package.json names, or everything; never `node_modules`, `.git`, `.env*`, `.npmrc`, `*.tgz`.
+ * Takes what `files` of package.json names, or everything; never `node_modules`, `.git`, `.env*`, `.npmrc`,
+ * nor `*.tgz` and `*.sig.json` of the root.
  * Runs no script.
  * @throws CloudError `core.cloudware.invalid-manifest` with the field, `core.cloudware.invalid-package` for links and sizes.
  */

@@ -8,6 +8,8 @@ export interface FileRules {
 
 /** Secrets, version control and what a package never ships. */
 const neverName = /^(node_modules|\.git|\.npmrc|\.env(\..*)?|\.DS_Store)$/
+/** Of the root: what an earlier build and signature left there would change the next one. */
+const earlierBuild = /^[^/]+\.(tgz|sig\.json)$/
 /** Of the root, whatever `files` says, as npm does. */
 const always = /^(package\.json|readme(\.[^/]*)?|licen[cs]e(\.[^/]*)?)$/i
 
@@ -18,7 +20,7 @@ const always = /^(package\.json|readme(\.[^/]*)?|licen[cs]e(\.[^/]*)?)$/i
 export function fileRules(files: unknown): FileRules {
   const entries = Array.isArray(files) ? files.filter(entry => typeof entry === 'string').map(entryRule) : []
   return {
-    never: path => neverName.test(path.slice(path.lastIndexOf('/') + 1)) || /^[^/]+\.tgz(\.[^/]+)?$/.test(path),
+    never: path => neverName.test(path.slice(path.lastIndexOf('/') + 1)) || earlierBuild.test(path),
     takes(path) {
       if (entries.length === 0 || always.test(path)) return true
       return entries.findLast(entry => entry.pattern.test(path))?.takes ?? false

@@ -70,7 +70,9 @@ async function serve(message: BusMessage, operation: Operation | undefined, edge
   }
   let result: Uint8Array
   try {
-    const facts = await admit(message, operation, edge)
+    const facts = factsFrom(message)
+    checkScope(operation, facts.actor)
+    if (edge.authorize !== undefined) await authorize(edge.authorize, message, operation, facts.actor)
     const input = readInput(message.payload, operation)
     result = encodeJson(await runCall(operation, input, facts, edge.clock))
   } catch (error) {
@@ -92,13 +94,9 @@ const unknownOperation: Operation = {
   handler: () => Promise.resolve(undefined),
 }
 
-/** Who calls, until when, and whether that is allowed. */
-async function admit(message: BusMessage, operation: Operation, edge: Edge): Promise<CallFacts> {
+/** Who calls and until when. */
+function factsFrom(message: BusMessage): CallFacts {
   const carried = factsIn(message.headers)
-  checkScope(operation, carried.actor)
-  if (edge.authorize !== undefined && !(await edge.authorize(message.sender, operation.name, carried.actor))) {
-    throw new CloudError('core.contract.forbidden', `${message.sender ?? 'the caller'} may not call ${operation.label}`)
-  }
   return {
     traceId: carried.traceId ?? '',
     deadline: message.deadline ?? 0,
@@ -107,6 +105,16 @@ async function admit(message: BusMessage, operation: Operation, edge: Edge): Pro
     idempotencyKey: carried.idempotencyKey,
     handlerSignal: () => message.signal as AbortSignal,
   }
+}
+
+async function authorize(
+  allows: NonNullable<Edge['authorize']>,
+  message: BusMessage,
+  operation: Operation,
+  actor: Actor | undefined,
+): Promise<void> {
+  if (await allows(message.sender, operation.name, actor)) return
+  throw new CloudError('core.contract.forbidden', `${message.sender ?? 'the caller'} may not call ${operation.label}`)
 }
 
 function readInput(payload: Uint8Array, operation: Operation): unknown {

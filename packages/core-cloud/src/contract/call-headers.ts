@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import type { Actor } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
 import type { CallFacts } from './call.js'
@@ -56,9 +55,9 @@ export function encodeJson(value: unknown): Uint8Array {
   return value === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(value))
 }
 
-/** No bytes are undefined. @throws SyntaxError for anything that is not JSON in UTF-8. */
+/** No bytes are undefined. @throws SyntaxError for anything that is not JSON. */
 export function decodeJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return undefined
-  if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8')
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
+  const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return JSON.parse(buffer.toString('utf8'))
 }

@@ -20,7 +20,10 @@ export function traceparentOf(traceId: string, ids: Ids): string | undefined {
   return traceIdForm.test(traceId) ? `00-${traceId}-${hex(ids)}${hex(ids)}-01` : undefined
 }
 
+const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** Eight digits, never all zero. */
 function hex(ids: Ids): string {
-  return (Math.floor(ids.random() * 0xffff_ffff) + 1).toString(16).padStart(8, '0')
+  const word = Math.floor(ids.random() * 0xffff_ffff) + 1
+  return `${digits[word >>> 24]}${digits[(word >>> 16) & 255]}${digits[(word >>> 8) & 255]}${digits[word & 255]}`
 }

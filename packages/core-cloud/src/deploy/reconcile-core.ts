@@ -78,7 +78,7 @@ export function plan(desired: DesiredSite | undefined, world: SiteWorld, context
   draft.prepare(target)
   balance(draft, target)
   draft.configure(target)
-  if (target === desired && isComplete(target, draft.world)) draft.accept(target)
+  if (target === desired) draft.accept(target)
   return draft.done()
 }
 
@@ -258,11 +258,12 @@ class Draft {
   }
 
   giveUp(failure: Failure, revision: string): void {
-    const { trial: _, releaseFailure: __, ...rest } = this.world
+    const { trial: _, releaseFailure: __, candidate, ...rest } = this.world
     // A refused package may be accepted when somebody changes what is desired: the trust may have changed with it.
     const packages = Object.fromEntries(Object.entries(rest.packages).filter(([, progress]) => progress.state !== 'refused'))
     const vacancies = rest.vacancies.filter(vacancy => vacancy.revision !== revision)
-    this.world = { ...rest, packages, vacancies, failure }
+    const fallback = rest.good ?? (candidate !== undefined && revisionOf(candidate) !== revision ? candidate : undefined)
+    this.world = { ...rest, packages, vacancies, failure, ...(fallback === undefined ? {} : { good: fallback }) }
     this.effects.push({ type: 'save' })
   }
 
@@ -326,14 +327,19 @@ class Draft {
     }
   }
 
-  /** The roll-out came to its end: this is what a later failure goes back to. */
+  /** When the roll-out has come to its end, the target is what a later failure goes back to. */
   accept(target: DesiredSite): void {
-    const { trial: _, ...rest } = this.world
-    if (target.instances === 0 || rest.good?.generation === target.generation) return
+    const { trial: _, candidate: __, ...rest } = this.world
+    const live = rest.instances.filter(isLive)
     // Every one is asked, so that the next wake-up is the earliest of all.
-    if (rest.instances.filter(one => isLive(one) && !this.isSettled(one)).length > 0) return
-    this.world = { ...rest, good: target }
-    this.effects.push({ type: 'save' })
+    const settled = live.filter(one => this.isSettled(one)).length === live.length
+    if (target.instances > 0 && settled && isComplete(target, rest)) {
+      if (rest.good?.generation === target.generation) return
+      this.world = { ...rest, good: target }
+      this.effects.push({ type: 'save' })
+    } else if (rest.good === undefined && live.some(one => one.state === 'ready' && one.revision === revisionOf(target))) {
+      this.world = { ...this.world, candidate: target }
+    }
   }
 
   #fetch(ref: PackageRef): void {

@@ -69,6 +69,8 @@ export interface SiteWorld {
   readonly releaseFailure?: { readonly key: string; readonly reason: string }
   /** The last desired site whose roll-out came to its end: what a failed roll-out goes back to. */
   readonly good?: DesiredSite
+  /** While nothing is good yet: what has at least become ready, which is better than nothing to go back to. */
+  readonly candidate?: DesiredSite
   readonly failure?: Failure
   readonly trial?: Trial
 }

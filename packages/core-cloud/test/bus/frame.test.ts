@@ -24,7 +24,7 @@ function recorder(): { readonly calls: Call[]; readonly side: HubLink & PeerLink
 function allFrames(): { readonly peer: Buffer; readonly hub: Buffer; readonly peerCalls: Call[]; readonly hubCalls: Call[] } {
   const headers = encodeHeaders({ trace: 'äöü', 'idempotency-key': 'k' })
   const payload = Buffer.from([0, 1, 255])
-  const none = new Uint8Array(0)
+  const none = Buffer.alloc(0)
   const peerCalls: Call[] = [
     ['hello', wireVersion, 'tökén'],
     ['publish', 1, 'a.b', headers, payload],

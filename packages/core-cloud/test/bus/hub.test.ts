@@ -165,7 +165,7 @@ test('hostile connections are closed, and the others do not notice', async t => 
   await good.subscribe('ping', async message => message.respond?.(message.payload))
   const cases: Readonly<Record<string, (peer: Awaited<ReturnType<typeof raw>>) => void>> = {
     'an enormous length before the token': ({ socket }) => void socket.write(Buffer.from([0x7f, 0xff, 0xff, 0xff])),
-    'a frame before the token': ({ link }) => link.publish(1, 'ping', new Uint8Array(0), new Uint8Array(0)),
+    'a frame before the token': ({ link }) => link.publish(1, 'ping', Buffer.alloc(0), Buffer.alloc(0)),
     'a long token': ({ link }) => link.hello(wireVersion, 'x'.repeat(5_000)),
     'another wire version': ({ link, socket }) => {
       link.hello(wireVersion + 1, 'token')
@@ -225,7 +225,7 @@ test('a peer cannot answer what was given to another', async t => {
   await once(forger.socket, 'data')
   const call = caller.request('q', Buffer.from(''), { deadline: soon() })
   await asked
-  for (let id = 1; id < 50; id++) forger.link.reply(id, new Uint8Array(0), Buffer.from('forged'))
+  for (let id = 1; id < 50; id++) forger.link.reply(id, Buffer.alloc(0), Buffer.from('forged'))
   forger.link.flush(1)
   await once(forger.socket, 'data')
   await answer?.()

@@ -94,7 +94,7 @@ test('without `files` everything is packed but dependencies, version control, se
     '.env.production': 'SECRET=1',
     '.npmrc': '//registry/:_authToken=1',
     'sample-1.2.3.tgz': '',
-    'sample-1.2.3.tgz.signature.json': '',
+    'sample-1.2.3.sig.json': '',
     'docs/archive.tgz': '',
   })
   t.same(paths(await buildPackage({ dir })), ['docs/archive.tgz', 'index.js', 'lib/deep/x.js', 'package.json'])

@@ -93,6 +93,18 @@ test('the first version of a site that fails leaves nothing running', async t =>
   t.same(site.world.instances, [])
 })
 
+test('a version that was just started serves on when the next one fails at once', async t => {
+  const site = new SimulatedSite(13)
+  site.behaviours.set(2, 'tampered')
+  site.want(desiredSite({ version: 1, generation: 1 }))
+  for (let count = 0; count < 100 && site.ready() < 1; count++) site.step()
+  t.equal(site.world.good, undefined, 'not accepted yet')
+  site.want(desiredSite({ version: 2, generation: 2 }))
+  site.run()
+  t.equal(observe(site).phase, 'failed')
+  t.same(site.routed().map(one => one.version), [1, 1])
+})
+
 test('a crashed instance is replaced at once, then ever more slowly, and without end', async t => {
   const site = live(6)
   t.ok(site.kill())

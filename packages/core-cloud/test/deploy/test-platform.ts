@@ -84,6 +84,11 @@ export const program = {
 }
 `
 
+/** For {@link TestPlatform.seen}: everything wanted by this generation is there. */
+export function live(generation: number): (site: ObservedSite) => boolean {
+  return site => site.phase === 'live' && site.observedGeneration === generation
+}
+
 /** A control plane in memory and a real host with real processes. */
 export class TestPlatform implements AsyncDisposable {
   readonly home: string

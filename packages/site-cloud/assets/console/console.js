@@ -24,8 +24,9 @@ function startCharts(box) {
     charts[kind]?.plot.destroy()
     const ink = getComputedStyle(document.body).color
     const axis = { stroke: ink, grid: { stroke: '#8884' }, ticks: { stroke: '#8884' } }
+    const clock = { ...axis, values: (_, at) => at.map(second => new Date(second * 1000).toLocaleTimeString([], { hour12: false })) }
     const plot = new uPlot(
-      { width: element.clientWidth, height: 170, scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } }, axes: [axis, axis], series: [{}, ...series.map((label, index) => ({ label, stroke: colours[index % colours.length], width: 2, points: { show: false } }))] },
+      { width: element.clientWidth, height: 170, scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } }, axes: [{ ...clock, space: 70 }, axis], series: [{}, ...series.map((label, index) => ({ label, stroke: colours[index % colours.length], width: 2, points: { show: false } }))] },
       data,
       element,
     )

@@ -98,7 +98,7 @@ function verdict(options: ProofOptions, samples: readonly Sample[], placed: Proo
 
 async function read(agent: Agent, target: ProofTarget, random: () => number): Promise<boolean> {
   const slug = target.slugs[Math.floor(random() * target.slugs.length)] ?? ''
-  const paths = ['/en/', `/en/p/${slug}`, `/zh-CN/p/${slug}`, `/api/products/${slug}`, '/api/products?limit=20', '/api/search?text=cup']
+  const paths = ['/en/', `/en/product/${slug}`, `/zh-CN/product/${slug}`, `/api/products/${slug}`, '/api/products?limit=20', '/api/search?text=cup']
   const { status } = await call(agent, target, 'GET', paths[Math.floor(random() * paths.length)] ?? '/', undefined, {})
   return status === 200
 }

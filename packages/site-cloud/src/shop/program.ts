@@ -33,7 +33,7 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
   const database = lifecycle.use('database', pgDatabase({ url: context.databaseUrl, maxConnections: databaseConnections }))
   const cache = lifecycle.use('cache', openCache(clock))
   const search = lifecycle.use('search', openSearch({ dataDir: context.dataDir, clock, logger }))
-  const relay = lifecycle.use('relay', shopRelay({ database, hooks, clock, logger }))
+  const relay = lifecycle.use('relay', shopRelay({ database, hooks, clock, ids, logger }))
   const services = shopServices({
     database,
     cache,
@@ -50,7 +50,6 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
   await services.catalogue.ensureIndexed()
   const keys = new ApiKeys({ database, clock, ids })
   await serveAll(context, lifecycle, services, keys, database)
-  relay.start()
   lifecycle.use('background work', shopJobs({ services, clock, logger }))
   const api = shopApi({ services, keys, title: view.name.en, clock, ids, logger })
   const client = <C extends Contract>(contract: C, handlers: Handlers<C>) => localClient({ contract, handlers, clock, ids })

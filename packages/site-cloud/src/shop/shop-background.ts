@@ -1,5 +1,5 @@
 import type { HookHost } from '@aaas/core-cloud/cloudware'
-import type { Clock, Logger } from '@aaas/core-cloud/kernel'
+import type { Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
 import { createOutboxRelay, type OutboxRelay } from '@aaas/support-cloud/event'
 import type { Database } from '@aaas/support-cloud/rdbms'
 import { orderEventHook } from '@aaas/business-cloud/order'
@@ -11,6 +11,7 @@ export function shopRelay(options: {
   readonly database: Database
   readonly hooks: HookHost
   readonly clock: Clock
+  readonly ids: Ids
   readonly logger: Logger
 }): OutboxRelay {
   const { hooks } = options
@@ -18,6 +19,7 @@ export function shopRelay(options: {
   return createOutboxRelay({
     database: options.database,
     clock: options.clock,
+    ids: options.ids,
     logger: options.logger,
     subscribers: topic => {
       const hook = hooksByTopic.get(topic)

@@ -63,6 +63,8 @@ export class SiteCenter implements Service {
   async uploadPackage(input: In<'uploadPackage'>, context: CallContext): Promise<StoredPackage> {
     const tarball = Buffer.from(input.base64, 'base64')
     const { ref, packageJson, publisher } = this.deps.verify(tarball, input.signature)
+    const known = await packageByDigest(this.deps.database, ref.digest)
+    if (known !== undefined) return storedPackage(known)
     await this.deps.packages.put(ref.digest, tarball)
     await insertPackage(this.deps.database, {
       digest: ref.digest,

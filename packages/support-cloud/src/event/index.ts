@@ -1,1 +1,4 @@
-export {}
+export { deadEvents, forgetInbox, replayDead } from './dead-events.js'
+export { type DeadEvent, emitEvent, inboxOnce, type OutboxEvent, type OutboxRelay, type OutboxRelayStats, type Subscriber } from './event.js'
+export { type OutboxRelaySuiteFixture, outboxRelaySuite } from './outbox-relay-suite.js'
+export { createOutboxRelay, type OutboxRelayOptions } from './outbox-relay.js'

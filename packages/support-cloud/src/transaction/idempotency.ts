@@ -68,7 +68,10 @@ export async function withIdempotency<T>(
  * Forgets keys older than `before` (epoch milliseconds), at most `limit` (default 1000) a call.
  * @returns how many; call again while it answers `limit`.
  */
-export async function forgetIdempotency(database: Queryable, options: { readonly before: number; readonly limit?: number }): Promise<number> {
+export async function forgetIdempotency(
+  database: Queryable,
+  options: { readonly before: number; readonly limit?: number },
+): Promise<number> {
   const rows = await database.query({
     text: `delete from idempotency where (scope, key) in
       (select scope, key from idempotency where created_at < to_timestamp($1 / 1000.0) order by created_at limit $2

@@ -1,8 +1,12 @@
-/** One statement, so that it sees one snapshot: entries against posted counters, open pending transfers against pending ones. */
+/**
+ * One statement, so that it sees one snapshot: entries against posted counters, open pending transfers against
+ * pending ones.
+ */
 export const ledgerCheckSql = `
 with side as (
   select t.id, t.kind, s.account, s.shard, s.dp, s.cp from ledger_transfer t,
-    lateral (values (t.debit, t.debit_shard, t.amount, 0), (t.credit, t.credit_shard, 0, t.amount)) s(account, shard, dp, cp)
+    lateral (values (t.debit, t.debit_shard, t.amount, 0), (t.credit, t.credit_shard, 0, t.amount)) s(account,
+      shard, dp, cp)
 ), open as (
   select account, shard, sum(dp) as dp, sum(cp) as cp from side
   where kind = 'pending' and not exists (select from ledger_transfer r where r.pending_id = side.id)
@@ -12,12 +16,14 @@ with side as (
     coalesce(sum(amount) filter (where amount > 0), 0) as cp
   from ledger_entry group by account, shard
 ), wrong as (
-  select account from ledger_balance b full join entries e using (account, shard) full join open o using (account, shard)
+  select account from ledger_balance b full join entries e using (account, shard) full join open o using (account,
+    shard)
   where (b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending) is distinct from
     (coalesce(e.dp, 0), coalesce(e.cp, 0), coalesce(o.dp, 0), coalesce(o.cp, 0))
   union
   -- A posted transfer has exactly its two entries; others have none.
-  select side.account from side left join ledger_entry e on (e.transfer_id, e.account, e.shard) = (side.id, side.account, side.shard)
+  select side.account from side left join ledger_entry e on (e.transfer_id, e.account, e.shard) = (side.id,
+    side.account, side.shard)
   where e.amount is distinct from case when side.kind in ('posted', 'post') then cp - dp end
   union
   select e.account from ledger_entry e left join ledger_transfer t on t.id = e.transfer_id where t.id is null

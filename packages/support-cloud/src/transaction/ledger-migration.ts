@@ -1,6 +1,7 @@
 /**
  * The double-entry ledger as SQL. Why it looks as it does:
- * - `ledger_balance` has four counters per account and shard, so that a limit is one CHECK that no code path can pass by;
+ * - `ledger_balance` has four counters per account and shard, so that a limit is one CHECK that no code path can
+ * pass by;
  *   fillfactor 50 keeps its updates on the page (HOT).
  * - A hot account is spread over shards. One call uses one shard number for all its accounts, so two concurrent calls
  *   queue at most when their numbers are equal. A limit cannot be checked on a part of an account: limited accounts
@@ -9,7 +10,8 @@
  * - A pending transfer is resolved at most once because `ledger_transfer_resolution` is unique.
  * - Locks are taken in one order: transfer ids, then balances by account and shard. No foreign keys on the hot tables:
  *   `ledger_apply` is their only writer and joins the accounts anyway.
- * - Connections keep plans that may have been made when the tables were empty. `lateral (... limit 1)` and the settings of
+ * - Connections keep plans that may have been made when the tables were empty. `lateral (... limit 1)` and the
+ * settings of
  *   `ledger_apply` leave index look-ups only, which are right for 1 and for 1000 transfers at any size.
  * SQLSTATEs: LG001 unknown account, LG002 same id with another body, LG004 not pending, LG005 malformed; a limit is
  * the check violation 23514 of `ledger_balance_limit`.
@@ -91,9 +93,11 @@ begin
     raise exception 'a call takes 1 to 1000 transfers' using errcode = 'LG005';
   end if;
   with inserted as (
-    insert into ledger_transfer (id, kind, debit, credit, debit_shard, credit_shard, amount, currency, code, ref, pending_id,
+    insert into ledger_transfer (id, kind, debit, credit, debit_shard, credit_shard, amount, currency, code, ref,
+      pending_id,
       released)
-    select t.id, t.kind, coalesce(t.debit, p.debit), coalesce(t.credit, p.credit), coalesce(p.debit_shard, seed % d.shards),
+    select t.id, t.kind, coalesce(t.debit, p.debit), coalesce(t.credit, p.credit), coalesce(p.debit_shard, seed %
+      d.shards),
       coalesce(p.credit_shard, seed % c.shards), coalesce(t.amount, p.amount), coalesce(t.currency, p.currency),
       coalesce(t.code, p.code), t.ref, t.pending, coalesce(p.amount, 0)
     from jsonb_to_recordset(transfers) as t(id uuid, kind text, pending uuid, ref text, debit text, credit text,
@@ -116,13 +120,16 @@ begin
     where posts
   ), moved as (
     -- Nested loops over this sorted list (or over the primary key): the rows are locked in its order.
-    update ledger_balance b set debits_posted = b.debits_posted + change.dp, credits_posted = b.credits_posted + change.cp,
+    update ledger_balance b set debits_posted = b.debits_posted + change.dp, credits_posted = b.credits_posted +
+      change.cp,
       debits_pending = b.debits_pending + change.dw, credits_pending = b.credits_pending + change.cw
     from (
-      select side.account, side.shard, sum(dp)::bigint as dp, sum(cp)::bigint as cp, sum(dw)::bigint as dw, sum(cw)::bigint as cw
+      select side.account, side.shard, sum(dp)::bigint as dp, sum(cp)::bigint as cp, sum(dw)::bigint as dw,
+        sum(cw)::bigint as cw
       from inserted, lateral (values
         (debit, debit_shard, case when posts then amount else 0 end, 0, waiting, 0),
-        (credit, credit_shard, 0, case when posts then amount else 0 end, 0, waiting)) side(account, shard, dp, cp, dw, cw)
+        (credit, credit_shard, 0, case when posts then amount else 0 end, 0, waiting)) side(account, shard, dp, cp,
+          dw, cw)
       group by side.account, side.shard
       order by side.account, side.shard
     ) change
@@ -142,7 +149,8 @@ begin
     select t.id, t.kind as given_kind, t.pending as given_pending, e.id is not null as known,
       row(e.kind, e.debit, e.credit, e.amount, e.currency, e.code, e.ref, e.pending_id)
         is not distinct from row(t.kind, coalesce(t.debit, p.debit), coalesce(t.credit, p.credit),
-          coalesce(t.amount, p.amount), coalesce(t.currency, p.currency), coalesce(t.code, p.code), t.ref, t.pending) as same,
+          coalesce(t.amount, p.amount), coalesce(t.currency, p.currency), coalesce(t.code, p.code), t.ref,
+            t.pending) as same,
       p.id is null as no_pending, coalesce(t.debit, p.debit) as debit, coalesce(t.credit, p.credit) as credit,
       d.id is null as no_debit, c.id is null as no_credit
     from jsonb_to_recordset(transfers) as t(id uuid, kind text, pending uuid, ref text, debit text, credit text,

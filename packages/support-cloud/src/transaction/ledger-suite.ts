@@ -37,9 +37,17 @@ export function ledgerSuite(test: Test, fixture: () => Promise<LedgerFixture>): 
       const move: Mover = (debit, credit, amount, extra = {}) => ({
         ...{ kind: 'posted', id: opened.uuid(), debit, credit, amount, currency: 'CNY', code: 'test', ...extra },
       })
-      await run({ ledger: opened.ledger, uuid: () => opened.uuid(), move, [Symbol.asyncDispose]: async () => undefined })
+      await run({
+        ledger: opened.ledger,
+        uuid: () => opened.uuid(),
+        move,
+        [Symbol.asyncDispose]: async () => undefined,
+      })
       const report = await opened.ledger.check()
-      assert.deepEqual({ balanced: report.balanced, wrong: report.wrongAccounts, difference: report.difference }, balancedReport)
+      assert.deepEqual(
+        { balanced: report.balanced, wrong: report.wrongAccounts, difference: report.difference },
+        balancedReport,
+      )
     })
   }
   movements(scenario)
@@ -77,7 +85,10 @@ function movements(scenario: Scenario): void {
     const given = [move('bank', 'shop', 9, { ref: 'order-1' }), move('bank', 'shop', 3, { kind: 'pending' })]
     await ledger.apply(given)
     const stored = await ledger.lookup(given.map(one => one.id))
-    assert.deepEqual([...stored].sort((a, b) => b.amount - a.amount), given)
+    assert.deepEqual(
+      [...stored].sort((a, b) => b.amount - a.amount),
+      given,
+    )
   })
   scenario('a thousand transfers go in one call, one more does not', async ({ ledger, move }) => {
     const many = Array.from({ length: 1000 }, () => move('bank', 'shop', 1))
@@ -88,7 +99,10 @@ function movements(scenario: Scenario): void {
   scenario('creating an account again is fine unless it differs', async ({ ledger }) => {
     await ledger.createAccounts([{ id: 'shop', currency: 'CNY', shards: 16 }])
     await refuses('support.transaction.conflict', ledger.createAccounts([{ id: 'shop', currency: 'CNY', shards: 8 }]))
-    await refuses('support.transaction.invalid-transfer', ledger.createAccounts([{ id: 'x', currency: 'CNY', shards: 257 }]))
+    await refuses(
+      'support.transaction.invalid-transfer',
+      ledger.createAccounts([{ id: 'x', currency: 'CNY', shards: 257 }]),
+    )
     await refuses(
       'support.transaction.invalid-transfer',
       ledger.createAccounts([{ id: 'x', currency: 'CNY', shards: 2, limit: 'debits-within-credits' }]),
@@ -143,13 +157,21 @@ function resolutions(scenario: Scenario): void {
 function refusals(scenario: Scenario): void {
   scenario('a call is all or nothing', async ({ ledger, move }) => {
     await refuses('support.transaction.insufficient', ledger.apply([move('bank', 'shop', 5), move('alice', 'shop', 1)]))
-    await refuses('support.transaction.unknown-account', ledger.apply([move('bank', 'shop', 5), move('bank', 'nobody', 1)]))
+    await refuses(
+      'support.transaction.unknown-account',
+      ledger.apply([move('bank', 'shop', 5), move('bank', 'nobody', 1)]),
+    )
     assert.deepEqual(await counters(ledger, 'shop'), [0, 0, 0, 0])
   })
   scenario('an id cannot be used for another transfer', async ({ ledger, move }) => {
     const one = move('bank', 'shop', 5)
     await ledger.apply([one])
-    for (const other of [{ ...one, amount: 6 }, { ...one, ref: 'x' }, { ...one, code: 'y' }, { ...one, kind: 'pending' as const }]) {
+    for (const other of [
+      { ...one, amount: 6 },
+      { ...one, ref: 'x' },
+      { ...one, code: 'y' },
+      { ...one, kind: 'pending' as const },
+    ]) {
       await refuses('support.transaction.conflict', ledger.apply([move('bank', 'shop', 1), other]))
     }
   })

@@ -29,7 +29,11 @@ export function openLedger({ database }: { readonly database: Database }): Ledge
 }
 
 async function apply(database: Database, transfers: readonly LedgerTransfer[], tx?: Queryable): Promise<number> {
-  const statement = { name: 'ledger_apply', text: 'select ledger_apply($1) as applied', values: [JSON.stringify(transfers)] }
+  const statement = {
+    name: 'ledger_apply',
+    text: 'select ledger_apply($1) as applied',
+    values: [JSON.stringify(transfers)],
+  }
   for (let attempt = 1; ; attempt++) {
     try {
       const [row] = await (tx ?? database).query<{ applied: number }>(statement)
@@ -48,7 +52,8 @@ async function createAccounts(database: Database, accounts: readonly LedgerAccou
     const statement = { values: [JSON.stringify(wanted)] }
     await on.query({
       ...statement,
-      text: `with given as (select * from jsonb_to_recordset($1) as g(id text, currency text, shards int, "limit" text)),
+      text: `with given as (select * from jsonb_to_recordset($1) as g(id text, currency text, shards int, "limit"
+        text)),
         made as (insert into ledger_account (id, currency, shards, limit_kind)
           select id, currency, shards, "limit" from given order by id on conflict do nothing
           returning id, shards, limit_kind)
@@ -58,7 +63,8 @@ async function createAccounts(database: Database, accounts: readonly LedgerAccou
     const others = await on.query<{ id: string }>({
       ...statement,
       text: `select g.id from jsonb_to_recordset($1) as g(id text, currency text, shards int, "limit" text)
-        join ledger_account a using (id) where (a.currency, a.shards, a.limit_kind) <> (g.currency, g.shards, g."limit")`,
+        join ledger_account a using (id) where (a.currency, a.shards, a.limit_kind) <> (g.currency, g.shards,
+          g."limit")`,
     })
     if (others[0] !== undefined) {
       throw new CloudError('support.transaction.conflict', `account ${others[0].id} exists with other properties`)

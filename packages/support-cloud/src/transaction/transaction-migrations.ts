@@ -2,7 +2,9 @@ import type { MigrationSet } from '../rdbms/migration.js'
 import { idempotencySql, ledgerSql } from './ledger-migration.js'
 import { outboxSql } from './outbox-migration.js'
 
-/** Tables and functions of the transaction service; every database that keeps money or tells events needs them first. */
+/**
+ * Tables and functions of the transaction service; every database that keeps money or tells events needs them first.
+ */
 export const transactionMigrations: MigrationSet = {
   owner: 'support-cloud/transaction',
   migrations: [

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { CloudError, createLogger } from '@aaas/core-cloud/kernel'
 import { ManualClock } from '@aaas/testing'
 import Database from 'libsql'
-import { test } from 'tap'
+import { after, test } from 'tap'
 import { type SearchDocument, type SqliteSearchOptions, sqliteSearchIndex } from '../../src/search/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'aaas-search-file-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
 const fields = { texts: { name: 2, text: 1 }, keywords: ['brand'], numbers: ['price'] }
 const indexProcess = new URL('./index-process.js', import.meta.url)
 let count = 0

@@ -1,10 +1,11 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'tap'
+import { after, test } from 'tap'
 import { searchSuite, searchSuiteFields, sqliteSearchIndex } from '../../src/search/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'aaas-search-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
 let count = 0
 
 searchSuite(

@@ -21,13 +21,19 @@ test('work runs once per key', async t => {
   await database.script('create table effect (n int)')
   const ask = (body: unknown, fail = false) =>
     withIdempotency(database, { scope: 'test', key: 'k', body }, async tx => {
-      const rows = await tx.query<{ n: number }>({ text: 'insert into effect select count(*) + 1 from effect returning n' })
+      const rows = await tx.query<{ n: number }>({
+        text: 'insert into effect select count(*) + 1 from effect returning n',
+      })
       if (fail) throw new Error('no')
       return { n: rows[0]?.n }
     })
   await t.rejects(ask({ a: 1 }, true), { message: 'no' })
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask({ a: 1 })))
-  t.same(answers.map(answer => answer.result), Array.from({ length: 8 }, () => ({ n: 1 })), 'everybody gets the first answer')
+  t.same(
+    answers.map(answer => answer.result),
+    Array.from({ length: 8 }, () => ({ n: 1 })),
+    'everybody gets the first answer',
+  )
   t.equal(answers.filter(answer => !answer.replayed).length, 1)
   t.same(await database.query({ text: 'select n from effect' }), [{ n: 1 }], 'a failed try left nothing behind')
   await t.rejects(ask({ a: 2 }), { code: 'support.transaction.conflict' })

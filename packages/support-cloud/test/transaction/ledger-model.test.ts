@@ -1,6 +1,12 @@
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
-import { type Ledger, type LedgerAccount, type LedgerTransfer, openLedger, transactionMigrations } from '@aaas/support-cloud/transaction'
+import {
+  type Ledger,
+  type LedgerAccount,
+  type LedgerTransfer,
+  openLedger,
+  transactionMigrations,
+} from '@aaas/support-cloud/transaction'
 import { openTestDatabase, seededIds, seededRandom } from '@aaas/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -36,20 +42,45 @@ const step = fc.record({
 })
 /** Money for the limited accounts and something to resolve. */
 const prelude: readonly (readonly Step[])[] = [
-  [0, 1, 2].map(n => ({ kind: 'posted', id: n + 61, pending: 0, debit: n, credit: (n + 1) % 3, amount: 60 - 20 * n, part: false })),
-  [0, 1, 2, 3, 4, 5].map(n => ({ kind: 'pending', id: n, pending: 0, debit: n % 3, credit: (n + 1) % 3, amount: 10, part: false })),
+  [0, 1, 2].map(n => ({
+    kind: 'posted',
+    id: n + 61,
+    pending: 0,
+    debit: n,
+    credit: (n + 1) % 3,
+    amount: 60 - 20 * n,
+    part: false,
+  })),
+  [0, 1, 2, 3, 4, 5].map(n => ({
+    kind: 'pending',
+    id: n,
+    pending: 0,
+    debit: n % 3,
+    credit: (n + 1) % 3,
+    amount: 10,
+    part: false,
+  })),
 ]
 type Step = { kind: string; id: number; pending: number; debit: number; credit: number; amount: number; part: boolean }
 
 function transferOf(run: number, accounts: readonly LedgerAccount[], one: Step): LedgerTransfer {
-  const uuid = (n: number): string => `00000000-0000-7000-${(0x8000 + run).toString(16)}-${n.toString(16).padStart(12, '0')}`
+  const uuid = (n: number): string =>
+    `00000000-0000-7000-${(0x8000 + run).toString(16)}-${n.toString(16).padStart(12, '0')}`
   const account = (n: number): string => accounts[n]?.id ?? 'nobody'
   if (one.kind === 'post' || one.kind === 'void') {
     const amount = one.kind === 'post' && one.part ? { amount: one.amount } : {}
     return { kind: one.kind, id: uuid(one.id), pending: uuid(one.pending), ...amount }
   }
   const kind = one.kind === 'posted' ? 'posted' : 'pending'
-  return { kind, id: uuid(one.id), debit: account(one.debit), credit: account(one.credit), amount: one.amount, currency: 'CNY', code: 'x' }
+  return {
+    kind,
+    id: uuid(one.id),
+    debit: account(one.debit),
+    credit: account(one.credit),
+    amount: one.amount,
+    currency: 'CNY',
+    code: 'x',
+  }
 }
 
 async function outcome(ledger: Ledger, calls: readonly LedgerTransfer[]): Promise<number | undefined> {
@@ -67,24 +98,27 @@ test('any calls leave the ledger as the oracle says', async t => {
   let run = 0
   let accepted = 0
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 2 }), { minLength: 15, maxLength: 40 }), async calls => {
-      run += 1
-      const accounts = accountsOf(run)
-      await ledger.createAccounts(accounts)
-      const oracle = new LedgerOracle(accounts)
-      for (const call of [...prelude, ...calls]) {
-        const transfers = call.map(one => transferOf(run, accounts, one))
-        const expected = oracle.apply(transfers)
-        const actual = await outcome(ledger, transfers)
-        if (actual !== expected) throw new Error(`${actual} instead of ${expected}: ${JSON.stringify(transfers)}`)
-        accepted += expected ?? 0
-      }
-      for (const row of await ledger.balances(accounts.map(account => account.id))) {
-        const counters = [row.debitsPosted, row.creditsPosted, row.debitsPending, row.creditsPending]
-        const wanted = oracle.counters(row.account)
-        if (counters.join() !== wanted.join()) throw new Error(`${row.account}: ${counters} instead of ${wanted}`)
-      }
-    }),
+    fc.asyncProperty(
+      fc.array(fc.array(step, { minLength: 1, maxLength: 2 }), { minLength: 15, maxLength: 40 }),
+      async calls => {
+        run += 1
+        const accounts = accountsOf(run)
+        await ledger.createAccounts(accounts)
+        const oracle = new LedgerOracle(accounts)
+        for (const call of [...prelude, ...calls]) {
+          const transfers = call.map(one => transferOf(run, accounts, one))
+          const expected = oracle.apply(transfers)
+          const actual = await outcome(ledger, transfers)
+          if (actual !== expected) throw new Error(`${actual} instead of ${expected}: ${JSON.stringify(transfers)}`)
+          accepted += expected ?? 0
+        }
+        for (const row of await ledger.balances(accounts.map(account => account.id))) {
+          const counters = [row.debitsPosted, row.creditsPosted, row.debitsPending, row.creditsPending]
+          const wanted = oracle.counters(row.account)
+          if (counters.join() !== wanted.join()) throw new Error(`${row.account}: ${counters} instead of ${wanted}`)
+        }
+      },
+    ),
     { numRuns: 16, seed: 20_261_120 },
   )
   t.ok(accepted > 200, `the calls are not all refused: ${accepted} transfers`)
@@ -100,14 +134,29 @@ test('concurrent calls and dying connections lose and double nothing', async t =
     { id: 'shop', currency: 'CNY', shards: 4 },
     { id: 'wallet', currency: 'CNY', limit: 'debits-within-credits' },
   ])
-  await ledger.apply([{ kind: 'posted', id: ids.uuid(), debit: 'bank', credit: 'wallet', amount: 300, currency: 'CNY', code: 'fund' }])
-  const sides = [['bank', 'shop'], ['shop', 'bank'], ['wallet', 'shop'], ['bank', 'wallet']] as const
+  await ledger.apply([
+    { kind: 'posted', id: ids.uuid(), debit: 'bank', credit: 'wallet', amount: 300, currency: 'CNY', code: 'fund' },
+  ])
+  const sides = [
+    ['bank', 'shop'],
+    ['shop', 'bank'],
+    ['wallet', 'shop'],
+    ['bank', 'wallet'],
+  ] as const
   const random = seededRandom(11)
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
   const calls = Array.from({ length: 150 }, () =>
     Array.from({ length: 1 + Math.floor(random() * 3) }, (): LedgerTransfer => {
       const [debit, credit] = pick(sides)
-      return { kind: 'posted', id: ids.uuid(), debit, credit, amount: 1 + Math.floor(random() * 9), currency: 'CNY', code: 'x' }
+      return {
+        kind: 'posted',
+        id: ids.uuid(),
+        debit,
+        credit,
+        amount: 1 + Math.floor(random() * 9),
+        currency: 'CNY',
+        code: 'x',
+      }
     }),
   )
   // Every call is made by two workers at once, the second with its transfers in the opposite order.
@@ -118,7 +167,8 @@ test('concurrent calls and dying connections lose and double nothing', async t =
     for (let call = work.shift(); call !== undefined; call = work.shift()) {
       for (let attempt = 1; ; attempt++) {
         try {
-          if ((await outcome(ledger, call)) !== undefined) for (const transfer of call) acknowledged.set(transfer.id, transfer)
+          if ((await outcome(ledger, call)) !== undefined)
+            for (const transfer of call) acknowledged.set(transfer.id, transfer)
           break
         } catch (error) {
           if (!CloudError.is(error, 'support.rdbms.unavailable') || attempt === 50) throw error
@@ -130,8 +180,10 @@ test('concurrent calls and dying connections lose and double nothing', async t =
   const killer = async (): Promise<void> => {
     while (work.length > 0) {
       await database
-        .query({ text: `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
-          and pid <> pg_backend_pid() order by random() limit 2` })
+        .query({
+          text: `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+          and pid <> pg_backend_pid() order by random() limit 2`,
+        })
         .catch(() => undefined)
     }
   }
@@ -141,6 +193,8 @@ test('concurrent calls and dying connections lose and double nothing', async t =
   t.equal(stored.length, acknowledged.size, 'every acknowledged transfer is there')
   const report = await ledger.check()
   t.match(report, { balanced: true, wrongAccounts: [] })
-  const [row] = await database.query<{ deadlocks: number }>({ text: 'select deadlocks from pg_stat_database where datname = current_database()' })
+  const [row] = await database.query<{ deadlocks: number }>({
+    text: 'select deadlocks from pg_stat_database where datname = current_database()',
+  })
   t.equal(row?.deadlocks, 0, 'calls never wait in a circle')
 })

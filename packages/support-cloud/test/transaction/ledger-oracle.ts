@@ -28,7 +28,9 @@ export class LedgerOracle {
       if (body === undefined) return undefined
       const known = after.get(transfer.id)
       if (known !== undefined && JSON.stringify(known) !== JSON.stringify(body)) return undefined
-      const resolved = [...after].some(([id, other]) => id !== transfer.id && other.pending !== undefined && other.pending === body.pending)
+      const resolved = [...after].some(
+        ([id, other]) => id !== transfer.id && other.pending !== undefined && other.pending === body.pending,
+      )
       if (known === undefined && resolved) return undefined
       after.set(transfer.id, body)
     }
@@ -54,7 +56,9 @@ export class LedgerOracle {
     if ('debit' in transfer) {
       const { kind, debit, credit, amount, ref } = transfer
       const known = this.#accounts.has(debit) && this.#accounts.has(credit)
-      return known && debit !== credit && amount > 0 ? { kind, debit, credit, amount, ref, pending: undefined } : undefined
+      return known && debit !== credit && amount > 0
+        ? { kind, debit, credit, amount, ref, pending: undefined }
+        : undefined
     }
     const pending = before.get(transfer.pending)
     if (pending?.kind !== 'pending') return undefined

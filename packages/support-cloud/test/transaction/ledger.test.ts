@@ -48,14 +48,15 @@ test('the check finds what was tampered with', async t => {
   const ledger = openLedger({ database })
   const ids = seededIds()
   await ledger.createAccounts(['a', 'b', 'c'].map(id => ({ id, currency: 'CNY', shards: 2 })))
-  const book = (kind: 'posted' | 'pending') => ({ kind, id: ids.uuid(), debit: 'a', credit: 'b', amount: 7, currency: 'CNY', code: 'x' }) as const
+  const book = (kind: 'posted' | 'pending') =>
+    ({ kind, id: ids.uuid(), debit: 'a', credit: 'b', amount: 7, currency: 'CNY', code: 'x' }) as const
   await ledger.apply([book('posted'), book('pending')])
   t.match(await ledger.check(), { balanced: true, accounts: 3, transfers: 2, difference: 0, wrongAccounts: [] })
   const tampers: readonly (readonly [sql: string, accounts: readonly string[]])[] = [
-    ['update ledger_balance set credits_posted = credits_posted + 1 where account = \'c\' and shard = 0', ['c']],
-    ['update ledger_balance set debits_pending = 0 where account = \'a\'', ['a']],
-    ['delete from ledger_entry where account = \'b\'', ['b']],
-    ['update ledger_entry set amount = 8 where account = \'b\'', ['b']],
+    ["update ledger_balance set credits_posted = credits_posted + 1 where account = 'c' and shard = 0", ['c']],
+    ["update ledger_balance set debits_pending = 0 where account = 'a'", ['a']],
+    ["delete from ledger_entry where account = 'b'", ['b']],
+    ["update ledger_entry set amount = 8 where account = 'b'", ['b']],
   ]
   for (const [sql, accounts] of tampers) {
     await database.query({ text: 'begin' })

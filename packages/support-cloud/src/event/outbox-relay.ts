@@ -1,0 +1,271 @@
+import { type Clock, CloudError, type Ids, type Logger, sleep } from '@aaas/core-cloud/kernel'
+import type { Database } from '../rdbms/database.js'
+import type { OutboxEvent, OutboxRelay, OutboxRelayStats, Subscriber } from './event.js'
+import { type ClaimedRow, claim, type Outcome, settle } from './outbox-batch.js'
+
+export interface OutboxRelayOptions {
+  /** Needs two connections at least: one holds the batch while subscribers work on the others. */
+  readonly database: Database
+  readonly clock: Clock
+  readonly ids: Pick<Ids, 'random'>
+  readonly logger: Logger
+  /** Asked for each event, besides those of `subscribe`: for subscribers that come and go, such as cloudware. */
+  readonly subscribers?: (topic: string) => readonly Subscriber[]
+  /** Milliseconds between looks while nothing happens, default 1_000. */
+  readonly pollMs?: number
+  /** Events taken at once, default 100. */
+  readonly batch?: number
+  /** Keys whose events are delivered at the same time, default 8. */
+  readonly concurrency?: number
+  /** Milliseconds for one subscriber to take one event, default 10_000. */
+  readonly deliveryMs?: number
+  /** Deliveries of an event until it is given up, default 12. */
+  readonly maxAttempts?: number
+  /** Milliseconds to the second attempt, default 500; doubled each time up to `longestPauseMs`, plus or minus a quarter. */
+  readonly firstPauseMs?: number
+  /** Default 300_000. */
+  readonly longestPauseMs?: number
+  /** Milliseconds that disposing waits for deliveries, default 10_000; then they are told to stop. */
+  readonly drainMs?: number
+}
+
+/**
+ * No event of a batch is begun after this time: the rows are held by an open transaction, which the server ends when it
+ * idles too long.
+ */
+const batchMs = 20_000
+
+/** Starts a relay; it works until it is disposed. Tables: `transactionMigrations` of `support-cloud/transaction`. */
+export function createOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
+  return new PollingRelay(options)
+}
+
+class PollingRelay implements OutboxRelay {
+  readonly #options: Required<OutboxRelayOptions>
+  readonly #local = new Map<string, Map<string, Subscriber>>()
+  readonly #stop = new AbortController()
+  readonly #cancelDeliveries = new AbortController()
+  readonly #running: Promise<void>
+  #idle: (() => void)[] = []
+  #rouse: (() => void) | undefined
+  #woken = false
+  #delivered = 0
+  #failed = 0
+  #dead = 0
+  #stopping: Promise<void> | undefined
+
+  constructor(options: OutboxRelayOptions) {
+    this.#options = {
+      subscribers: () => [],
+      pollMs: 1_000,
+      batch: 100,
+      concurrency: 8,
+      deliveryMs: 10_000,
+      maxAttempts: 12,
+      firstPauseMs: 500,
+      longestPauseMs: 300_000,
+      drainMs: 10_000,
+      ...options,
+    }
+    this.#running = this.#run()
+  }
+
+  wake(): void {
+    this.#woken = true
+    this.#rouse?.()
+  }
+
+  subscribe(subscription: Subscriber & { readonly topic: string }): () => void {
+    const { topic, name } = subscription
+    const named = this.#local.get(topic) ?? new Map<string, Subscriber>()
+    this.#local.set(topic, named)
+    if (named.has(name)) throw new CloudError('core.kernel.invalid-config', `${topic} has a subscriber ${name} already`, { field: 'name' })
+    named.set(name, subscription)
+    this.wake()
+    return () => {
+      if (named.get(name) === subscription) named.delete(name)
+    }
+  }
+
+  idle(): Promise<void> {
+    return new Promise(resolve => {
+      this.#idle.push(resolve)
+      this.wake()
+    })
+  }
+
+  stats(): OutboxRelayStats {
+    return { delivered: this.#delivered, failed: this.#failed, dead: this.#dead }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping ??= this.#end()
+    return this.#stopping
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort()
+    this.#rouse?.()
+    const cancel = this.#options.clock.after(this.#options.drainMs, () => this.#cancelDeliveries.abort(new Error('the relay stops')))
+    await this.#running
+    cancel()
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const woken = this.#woken
+      this.#woken = false
+      // Only those who asked before this look: what they wrote before is then seen by it.
+      const asking = this.#idle.splice(0)
+      let worked = false
+      let failed = false
+      try {
+        // While nothing happens, one small statement a second is all that a relay costs.
+        worked = (woken || (await this.#isDue())) && (await this.#batch())
+      } catch (error) {
+        failed = true
+        this.#options.logger.warn('outbox: a batch failed and will be repeated', { error })
+      }
+      if (worked || failed) this.#idle.push(...asking)
+      else for (const resolve of asking) resolve()
+      if (!worked && (failed || !this.#woken) && !this.#stop.signal.aborted) await this.#pause()
+    }
+  }
+
+  async #isDue(): Promise<boolean> {
+    const text = 'select 1 as due from aaas_outbox where available_at <= now() limit 1'
+    return (await this.#options.database.query({ name: 'aaas_outbox_due', text })).length > 0
+  }
+
+  #pause(): Promise<void> {
+    return new Promise(resolve => {
+      const cancel = this.#options.clock.after(this.#options.pollMs, () => this.#rouse?.())
+      this.#rouse = () => {
+        this.#rouse = undefined
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  /** @returns true when it delivered something, so that there may be more at once. */
+  async #batch(): Promise<boolean> {
+    const { database, batch } = this.#options
+    const outcomes = await database.transaction(async tx => {
+      const rows = await claim(tx, batch)
+      const results = await this.#deliverAll(rows)
+      await settle(tx, results)
+      return results
+    })
+    this.#count(outcomes)
+    return [...outcomes.values()].some(outcome => outcome.kind !== 'behind')
+  }
+
+  /** Keys side by side, the events of one key one after the other. */
+  async #deliverAll(rows: readonly ClaimedRow[]): Promise<Map<ClaimedRow, Outcome>> {
+    const lines = new Map<string, ClaimedRow[]>()
+    for (const row of rows) {
+      const key = row.key === '' ? `#${row.id}` : `=${row.key}`
+      const line = lines.get(key)
+      if (line === undefined) lines.set(key, [row])
+      else line.push(row)
+    }
+    const outcomes = new Map<ClaimedRow, Outcome>()
+    const end = this.#options.clock.monotonic() + batchMs
+    const waiting = [...lines.values()].values()
+    const worker = async (): Promise<void> => {
+      for (const line of waiting) await this.#deliverLine(line, end, outcomes)
+    }
+    await Promise.all(Array.from({ length: Math.min(this.#options.concurrency, lines.size) }, worker))
+    return outcomes
+  }
+
+  async #deliverLine(line: readonly ClaimedRow[], end: number, outcomes: Map<ClaimedRow, Outcome>): Promise<void> {
+    let behind: Outcome | undefined
+    for (const row of line) {
+      // What is not begun keeps its row as it is and comes with the next batch.
+      if (this.#stop.signal.aborted || this.#options.clock.monotonic() > end) return
+      const outcome: Outcome = behind ?? (await this.#deliver(row))
+      outcomes.set(row, outcome)
+      if (outcome.kind === 'failed') behind = { kind: 'behind', afterMs: outcome.afterMs }
+    }
+  }
+
+  async #deliver(row: ClaimedRow): Promise<Outcome> {
+    const { maxAttempts, logger } = this.#options
+    const attempt = row.attempts + 1
+    const event: OutboxEvent = {
+      eventId: row.eventId,
+      topic: row.topic,
+      key: row.key,
+      payload: row.payload,
+      createdAt: row.createdAt,
+      attempt,
+    }
+    const missing = this.#subscribersOf(row.topic).filter(subscriber => !row.taken.has(subscriber.name))
+    const failures: { readonly name: string; readonly error: unknown }[] = []
+    const taken: string[] = []
+    await Promise.all(
+      missing.map(subscriber =>
+        this.#hand(subscriber, event).then(
+          () => taken.push(subscriber.name),
+          (error: unknown) => failures.push({ name: subscriber.name, error }),
+        ),
+      ),
+    )
+    if (failures.length === 0) return { kind: 'done' }
+    const fields = { eventId: row.eventId, topic: row.topic, attempt, subscribers: failures.map(one => one.name) }
+    if (attempt >= maxAttempts) {
+      logger.error('outbox: an event was given up', { ...fields, error: failures[0]?.error })
+      return { kind: 'dead', reason: reasonOf(failures), taken }
+    }
+    logger.warn('outbox: a delivery failed', { ...fields, error: failures[0]?.error })
+    return { kind: 'failed', afterMs: this.#pauseBefore(attempt), taken }
+  }
+
+  #subscribersOf(topic: string): readonly Subscriber[] {
+    const local = this.#local.get(topic)
+    const dynamic = this.#options.subscribers(topic)
+    return local === undefined ? dynamic : [...local.values(), ...dynamic]
+  }
+
+  /** One delivery with its deadline; a subscriber that throws at once has failed like any other. */
+  async #hand(subscriber: Subscriber, event: OutboxEvent): Promise<void> {
+    const { clock, deliveryMs } = this.#options
+    const abort = new AbortController()
+    const onStop = (): void => abort.abort(this.#cancelDeliveries.signal.reason)
+    this.#cancelDeliveries.signal.addEventListener('abort', onStop, { once: true })
+    const late = sleep(clock, deliveryMs, abort.signal).then(() => {
+      const error = new CloudError('core.contract.deadline-exceeded', `${subscriber.name} took more than ${deliveryMs} ms`)
+      abort.abort(error)
+      throw error
+    })
+    try {
+      await Promise.race([subscriber.handle(event, abort.signal), late])
+    } finally {
+      this.#cancelDeliveries.signal.removeEventListener('abort', onStop)
+      late.catch(() => undefined)
+      abort.abort()
+    }
+  }
+
+  #pauseBefore(attempt: number): number {
+    const { firstPauseMs, longestPauseMs, ids } = this.#options
+    const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** (attempt - 1))
+    return pause * (0.75 + ids.random() / 2)
+  }
+
+  #count(outcomes: ReadonlyMap<ClaimedRow, Outcome>): void {
+    for (const { kind } of outcomes.values()) {
+      if (kind === 'done') this.#delivered += 1
+      else if (kind === 'failed') this.#failed += 1
+      else if (kind === 'dead') this.#dead += 1
+    }
+  }
+}
+
+function reasonOf(failures: readonly { readonly name: string; readonly error: unknown }[]): string {
+  const text = failures.map(({ name, error }) => `${name}: ${error instanceof Error ? error.message : String(error)}`)
+  return text.join('; ').slice(0, 2_000)
+}
