@@ -1,5 +1,6 @@
 // A private platform for a demonstration: the real launcher in a folder and on ports of its own.
 import { execFile, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -141,16 +142,21 @@ export async function apiKey(platform, site = 'shop') {
   return (await platform.call(site, 'site.shop-admin', 'createApiKey', { name: 'demonstration', scopes: ['order.place'], requestsPerSecond: 1_000_000 })).apiKey
 }
 
-/** SKUs on the shelf with at least `least` units. */
+/** SKUs on the shelf, each of another product, stocked up to at least `least` units. */
 export async function orderable(platform, { site = 'shop', least = 50, count = 20 } = {}) {
-  const { products } = await platform.call(site, 'business.catalogue', 'listProducts', { limit: 100 })
   const skus = []
-  for (const { slug } of products.filter(product => product.available >= least)) {
-    const product = await platform.call(site, 'business.catalogue', 'getProduct', { slug })
-    skus.push(...product.skus.filter(sku => sku.available >= least).map(sku => ({ ...sku, slug })))
-    if (skus.length >= count) break
+  for (let offset = 0; skus.length < count; offset += 100) {
+    const { products } = await platform.call(site, 'business.catalogue', 'listProducts', { limit: 100, offset })
+    if (products.length === 0) break
+    for (const { slug } of products.slice(0, count - skus.length)) {
+      const product = await platform.call(site, 'business.catalogue', 'getProduct', { slug })
+      skus.push({ ...product.skus[0], slug })
+    }
   }
-  return skus.slice(0, count)
+  for (const { sku, available } of skus) {
+    if (available < least) await platform.call(site, 'business.inventory', 'adjust', { movementId: randomUUID(), sku, delta: least - available, reason: 'stocked for a demonstration' })
+  }
+  return skus
 }
 
 export const address = { name: 'Li Lei', phone: '13800000000', region: 'Shanghai', line: '1 Nanjing Road' }

@@ -42,7 +42,7 @@ export const inventoryContract = defineContract({
         { additionalProperties: false },
       ),
       output: StockLevel,
-      errors: ['business.inventory.sold-out', 'business.catalogue.unknown-product'],
+      errors: ['business.inventory.sold-out', 'business.catalogue.unknown-product', 'business.inventory.conflict'],
       scope: 'stock.write',
       idempotent: true,
     },

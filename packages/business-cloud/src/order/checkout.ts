@@ -50,11 +50,17 @@ export class Checkout {
       if (earlier !== undefined) return earlier
       throw error
     }
-    const { order, accessToken, statement } = this.#write(request, draft)
-    const replayed = await this.#run(statement, request)
-    if (replayed !== undefined) return replayed
-    this.deps.wake?.()
-    return { order, accessToken }
+    for (let attempt = 1; ; attempt++) {
+      const { order, accessToken, statement } = this.#write(request, draft)
+      try {
+        const replayed = await this.#run(statement, request)
+        if (replayed !== undefined) return replayed
+        this.deps.wake?.()
+        return { order, accessToken }
+      } catch (error) {
+        if (!isTakenNumber(error) || attempt === 3) throw error
+      }
+    }
   }
 
   async #draft(input: PlaceInput, context: CallContext): Promise<Draft> {
@@ -88,12 +94,12 @@ export class Checkout {
   }
 
   /** @returns an answer for a repeat, or undefined when the order was placed now. */
-  async #run(statement: () => string, request: Request): Promise<Placed | undefined> {
+  async #run(statement: string, request: Request): Promise<Placed | undefined> {
     const call = async (): Promise<Placed | undefined> => {
       const [row] = await this.deps.database.query<{ placed: { number: string; replayed: boolean } }>({
         name: 'order_place',
         text: 'select order_place($1) as placed',
-        values: [statement()],
+        values: [statement],
       })
       return row?.placed.replayed === true ? this.#earlier(request) : undefined
     }
@@ -113,7 +119,7 @@ export class Checkout {
   }
 
   /** The order as it will be answered, and the argument of `order_place`. */
-  #write(request: Request, draft: Draft): Placed & { readonly statement: () => string } {
+  #write(request: Request, draft: Draft): Placed & { readonly statement: string } {
     const { input } = request
     const { quote, buyer } = draft
     const at = this.deps.clock.now()
@@ -137,7 +143,7 @@ export class Checkout {
       ...{ number, state: 'unpaid', total, currency, buyer, at },
       lines: quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount })),
     }
-    const text = JSON.stringify({
+    const statement = JSON.stringify({
       ...{
         number,
         key: request.key,
@@ -151,7 +157,7 @@ export class Checkout {
       lines: lines.map((line, index) => ({ ...line, position: index + 1, supplier })),
       ...{ suppliers, transfers, event, eventId: this.deps.ids.uuid() },
     })
-    return { order, accessToken, statement: () => text }
+    return { order, accessToken, statement }
   }
 
   #money(quote: Quote, number: string): { suppliers: readonly object[]; transfers: readonly LedgerTransfer[] } {
@@ -198,6 +204,10 @@ function requestOf(input: PlaceInput, context: CallContext): Request {
   }
   // Keys of different callers never meet.
   return { input, key: `${context.actor?.id ?? 'guest'}:${key}`, hash: bodyHash(input) }
+}
+
+function isTakenNumber(error: unknown): boolean {
+  return sqlState(error) === '23505' && (error as { constraint?: unknown }).constraint === 'trade_order_pkey'
 }
 
 function conflict(cause?: unknown): CloudError {

@@ -19,8 +19,8 @@ const queries: Readonly<Record<string, string>> = {
       w.state || ' with ' || coalesce(r.state, 'none') || ' ' || coalesce(r.quantity, 0) || ' of ' || w.quantity as fact
     from wanted w left join stock_reservation r on r.owner = w.number and r.sku = w.sku collate "C"
     where r.quantity is distinct from w.quantity or not (r.state = any (case w.state
-      when 'unpaid' then array['held'] when 'paid' then array['confirmed'] when 'closed' then array['released',
-        'expired']
+      when 'unpaid' then array['held'] when 'paid' then array['confirmed']
+      when 'closed' then array['released', 'expired']
       when 'refunded' then array['released', 'shipped'] else array['shipped'] end))`,
   'every order has lines and a supplier order of its amount': `
     select o.number as subject, o.total || ' with lines of ' || coalesce(l.amount, 0) || ' and suppliers of ' ||
@@ -42,8 +42,7 @@ const queries: Readonly<Record<string, string>> = {
     where l.reserved <> coalesce(r.quantity, 0)`,
   'the transfers of a supplier order are those of its state': `
     select s.order_number as subject, s.state || ' with transfer ' || coalesce(t.kind, 'none') || ' resolved by ' ||
-      coalesce(r.kind, 'none')
-      as fact
+      coalesce(r.kind, 'none') as fact
     from supplier_order s
       join lateral (values (s.sale_transfer, s.amount), (s.fee_transfer, s.fee)) w(id, amount) on w.id is not null
       left join ledger_transfer t on t.id = w.id and t.amount = w.amount
@@ -55,10 +54,9 @@ const queries: Readonly<Record<string, string>> = {
     select order_number as subject, count(*) || ' payments' as fact from order_history where transition = 'pay'
     group by order_number having count(*) > 1`,
   'the history of an order ends in its state': `
-    select o.number as subject, o.state || ', history ends ' || coalesce(h.to_state, 'nowhere') as fact from
-      trade_order o
-      left join lateral (select to_state from order_history where order_number = o.number order by position desc
-        limit 1) h on true
+    select o.number as subject, o.state || ', history ends ' || coalesce(h.to_state, 'nowhere') as fact
+    from trade_order o left join lateral (
+      select to_state from order_history where order_number = o.number order by position desc limit 1) h on true
     where coalesce(h.to_state, 'unpaid') <> o.state`,
 }
 

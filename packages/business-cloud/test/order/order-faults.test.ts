@@ -50,8 +50,8 @@ test('a database that fails at any call leaves a shop that holds, and a repeat e
     }
   }
   const counted = await shop.database.query({
-    text: `select count(*) as n, count(distinct idempotency_key) as keys from trade_order where idempotency_key like 'guest:place-%'
-      and idempotency_key not like '%-order'`,
+    text: `select count(*) as n, count(distinct idempotency_key) as keys from trade_order
+      where idempotency_key like 'guest:place-%' and idempotency_key not like '%-order'`,
   })
   t.equal((counted[0] as { n: number }).n, (counted[0] as { keys: number }).keys)
 })

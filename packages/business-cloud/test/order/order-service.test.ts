@@ -1,5 +1,6 @@
 import { checkShopInvariants, OrderEvent, OrderService } from '@aaas/business-cloud/order'
 import { CloudError } from '@aaas/core-cloud/kernel'
+import { seededIds } from '@aaas/testing'
 import { type Test, test } from 'tap'
 import { Compile } from 'typebox/compile'
 import { callContext, type Line, openShop, placeInput, type Shop, type ShopOptions } from './shop-fixture.js'
@@ -130,8 +131,9 @@ scenario('what cannot be ordered leaves nothing behind', { stock: { a: 5, b: 0 }
     details: { total: 1000, currency: 'CNY' },
   })
   const rows = await shop.database.query({
-    text: `select (select count(*) from trade_order) + (select count(*) from order_line) + (select count(*) from supplier_order)
-      + (select count(*) from stock_reservation) + (select count(*) from ledger_transfer) + (select count(*) from aaas_outbox) as left_over`,
+    text: `select (select count(*) from trade_order) + (select count(*) from order_line)
+      + (select count(*) from supplier_order) + (select count(*) from stock_reservation)
+      + (select count(*) from ledger_transfer) + (select count(*) from aaas_outbox) as left_over`,
   })
   t.same(rows, [{ left_over: 0 }])
   t.equal(shop.wakes, 0)
@@ -239,4 +241,18 @@ test('a payment of another amount is not taken', async t => {
     applied: false,
     reason: 'unknown',
   })
+})
+
+test('a number that is taken is made again', async t => {
+  const ids = seededIds(1)
+  let tokens = ['aaaaaaaa', 'aaaaaaaa', 'bbbbbbbb']
+  const token = (bytes?: number): string => (bytes === 5 ? (tokens.shift() ?? ids.token(5)) : ids.token(bytes))
+  const shop = await openShop({ stock: { a: 9 }, deps: { ids: { ...ids, token } } })
+  t.teardown(() => shop[Symbol.asyncDispose]())
+  const numbers = []
+  for (const key of ['k1', 'k2']) numbers.push((await shop.orders.place(placeInput(['a', 1]), callContext(key))).number)
+  t.same(numbers, ['20231115-AAAAAAAA', '20231115-BBBBBBBB'])
+  tokens = ['aaaaaaaa', 'aaaaaaaa', 'aaaaaaaa']
+  await t.rejects(shop.orders.place(placeInput(['a', 1]), callContext('k3')), { code: '23505' })
+  t.same(await checkShopInvariants(shop.database), [])
 })

@@ -1,7 +1,7 @@
 import { coreErrorCodes } from '../kernel/error-codes/core.js'
 import type { ErrorCode } from '../kernel/error-codes.js'
 import { FrameType, ProtocolError } from './frame.js'
-import { isHeaderBlock, type HeaderBlock } from './headers.js'
+import { type HeaderBlock, isHeaderBlock } from './headers.js'
 import { type HubLink, identityForm, maxPayloadBytes, type PeerLink } from './link.js'
 
 /** Reads the fields of one frame in order; every read checks the end. */
@@ -114,7 +114,9 @@ export function readPeerFrame(frame: Buffer, hub: HubLink & { hello(version: num
       whole([cursor.id(), cursor.id()] as const, fields => hub.unsubscribe(...fields))
       return
     case FrameType.replyError:
-      whole([cursor.id(), cursor.ascii(), cursor.text()] as const, ([id, code, text]) => hub.replyError(id, answerCode(code), text))
+      whole([cursor.id(), cursor.ascii(), cursor.text()] as const, ([id, code, text]) =>
+        hub.replyError(id, answerCode(code), text),
+      )
       return
     case FrameType.flush:
       whole(cursor.id(), id => hub.flush(id))
@@ -142,7 +144,13 @@ export function readHubFrame(frame: Buffer, peer: PeerLink & Greeting): void {
       return
     case FrameType.deliver:
       peer.deliver(
-        cursor.id(), cursor.u32(), cursor.deadline(), sender(), cursor.ascii(), cursor.headers(), cursor.payload(),
+        cursor.id(),
+        cursor.u32(),
+        cursor.deadline(),
+        sender(),
+        cursor.ascii(),
+        cursor.headers(),
+        cursor.payload(),
       )
       return
     case FrameType.accepted:

@@ -130,27 +130,49 @@ export function hubLinkOver(writer: FrameWriter): HubLink & { hello(version: num
   return {
     hello(version, token) {
       const bytes = Buffer.from(token)
-      writer.open(FrameType.hello, 3 + bytes.length).u8(version).block(bytes).close()
+      writer
+        .open(FrameType.hello, 3 + bytes.length)
+        .u8(version)
+        .block(bytes)
+        .close()
     },
     publish(id, subject, headers, payload) {
       writer
         .open(FrameType.publish, 7 + subject.length + headers.length + payload.length)
-        .u32(id).ascii(subject).block(headers).rest(payload).close()
+        .u32(id)
+        .ascii(subject)
+        .block(headers)
+        .rest(payload)
+        .close()
     },
     request(id, deadline, subject, headers, payload) {
       writer
         .open(FrameType.request, 15 + subject.length + headers.length + payload.length)
-        .u32(id).f64(deadline).ascii(subject).block(headers).rest(payload).close()
+        .u32(id)
+        .f64(deadline)
+        .ascii(subject)
+        .block(headers)
+        .rest(payload)
+        .close()
     },
     cancel: id => writer.open(FrameType.cancel, 4).u32(id).close(),
     subscribe(id, subscription, pattern, queue) {
       writer
         .open(FrameType.subscribe, 10 + pattern.length + queue.length)
-        .u32(id).u32(subscription).ascii(pattern).ascii(queue).close()
+        .u32(id)
+        .u32(subscription)
+        .ascii(pattern)
+        .ascii(queue)
+        .close()
     },
     unsubscribe: (id, subscription) => writer.open(FrameType.unsubscribe, 8).u32(id).u32(subscription).close(),
     reply(delivery, headers, payload) {
-      writer.open(FrameType.reply, 6 + headers.length + payload.length).u32(delivery).block(headers).rest(payload).close()
+      writer
+        .open(FrameType.reply, 6 + headers.length + payload.length)
+        .u32(delivery)
+        .block(headers)
+        .rest(payload)
+        .close()
     },
     replyError: (delivery, code, text) => writeError(writer, FrameType.replyError, delivery, code, text),
     flush: id => writer.open(FrameType.flush, 4).u32(id).close(),
@@ -162,19 +184,35 @@ export function peerLinkOver(
   writer: FrameWriter,
 ): PeerLink & { welcome(identity: BusIdentity): void; rejected(code: ErrorCode, text: string): void } {
   return {
-    welcome: identity => writer.open(FrameType.welcome, 2 + 128 + 128).ascii(identity.name).ascii(identity.kind.slice(0, 64)).close(),
+    welcome: identity =>
+      writer
+        .open(FrameType.welcome, 2 + 128 + 128)
+        .ascii(identity.name)
+        .ascii(identity.kind.slice(0, 64))
+        .close(),
     rejected: (code, text) => writeError(writer, FrameType.rejected, 0, code, text),
     accepted: id => writer.open(FrameType.accepted, 4).u32(id).close(),
     answered(id, sender, headers, payload) {
       writer
         .open(FrameType.answered, 7 + sender.length + headers.length + payload.length)
-        .u32(id).ascii(sender).block(headers).rest(payload).close()
+        .u32(id)
+        .ascii(sender)
+        .block(headers)
+        .rest(payload)
+        .close()
     },
     failed: (id, code, text) => writeError(writer, FrameType.failed, id, code, text),
     deliver(subscription, delivery, deadline, sender, subject, headers, payload) {
       writer
         .open(FrameType.deliver, 20 + sender.length + subject.length + headers.length + payload.length)
-        .u32(subscription).u32(delivery).f64(deadline).ascii(sender).ascii(subject).block(headers).rest(payload).close()
+        .u32(subscription)
+        .u32(delivery)
+        .f64(deadline)
+        .ascii(sender)
+        .ascii(subject)
+        .block(headers)
+        .rest(payload)
+        .close()
     },
     cancelled: (delivery, code) => writeError(writer, FrameType.cancelled, delivery, code, ''),
   }
@@ -182,5 +220,10 @@ export function peerLinkOver(
 
 function writeError(writer: FrameWriter, type: FrameType, id: number, code: string, text: string): void {
   const bytes: HeaderBlock = Buffer.from(text.slice(0, 500))
-  writer.open(type, 7 + code.length + bytes.length).u32(id).ascii(code).block(bytes).close()
+  writer
+    .open(type, 7 + code.length + bytes.length)
+    .u32(id)
+    .ascii(code)
+    .block(bytes)
+    .close()
 }

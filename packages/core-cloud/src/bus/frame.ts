@@ -83,7 +83,8 @@ export class FrameSplitter {
   }
 
   #check(length: number): number {
-    if (length === 0 || length > this.limit) throw new ProtocolError(`a frame of ${length} bytes, at most ${this.limit} are allowed`)
+    if (length === 0 || length > this.limit)
+      throw new ProtocolError(`a frame of ${length} bytes, at most ${this.limit} are allowed`)
     return length
   }
 

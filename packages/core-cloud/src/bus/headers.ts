@@ -33,14 +33,20 @@ export function encodeHeaders(headers: BusHeaders | undefined): HeaderBlock {
   for (const name of names) {
     const value = headers[name] ?? ''
     if (!nameForm.test(name) || name.startsWith(reserved) || breaks.test(value)) {
-      throw new CloudError('core.bus.refused', `header '${name.slice(0, 64)}' is not allowed`, { field: `headers/${name.slice(0, 64)}` })
+      throw new CloudError('core.bus.refused', `header '${name.slice(0, 64)}' is not allowed`, {
+        field: `headers/${name.slice(0, 64)}`,
+      })
     }
     bytes += 3 + name.length + Buffer.byteLength(value)
   }
   if (names.length > maxHeaders || bytes > maxHeaderBytes) {
-    throw new CloudError('core.contract.payload-too-large', `headers are at most ${maxHeaders} of together ${maxHeaderBytes} bytes`, {
-      field: 'headers',
-    })
+    throw new CloudError(
+      'core.contract.payload-too-large',
+      `headers are at most ${maxHeaders} of together ${maxHeaderBytes} bytes`,
+      {
+        field: 'headers',
+      },
+    )
   }
   const block = Buffer.allocUnsafe(bytes)
   let offset = 0

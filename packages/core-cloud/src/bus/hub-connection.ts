@@ -41,11 +41,15 @@ export class HubConnection {
     this.#options = options
     const { socket, limits } = options
     const maxOutgoing = limits.maxOutgoingBytes ?? 64 * 1024 * 1024
-    this.#writer = new FrameWriter(bytes => {
-      if (this.#over) return
-      socket.write(bytes)
-      if (socket.writableLength > maxOutgoing) this.#fail('it does not read what is sent to it', { waiting: socket.writableLength })
-    }, () => socket.writableLength === 0)
+    this.#writer = new FrameWriter(
+      bytes => {
+        if (this.#over) return
+        socket.write(bytes)
+        if (socket.writableLength > maxOutgoing)
+          this.#fail('it does not read what is sent to it', { waiting: socket.writableLength })
+      },
+      () => socket.writableLength === 0,
+    )
     this.#out = peerLinkOver(this.#writer)
     this.#cancelHello = options.clock.after(limits.helloMs ?? 5_000, () => this.#fail('it showed no token in time'))
     socket.on('data', chunk => this.#read(chunk))

@@ -75,7 +75,8 @@ export class IdTable<T> {
   /** What is in the table now, with its id; changes while one goes through it do not matter. */
   entries(): (readonly [number, T])[] {
     const found: (readonly [number, T])[] = []
-    for (const [index, value] of this.#values.entries()) if (value !== undefined) found.push([this.#ids[index] as number, value])
+    for (const [index, value] of this.#values.entries())
+      if (value !== undefined) found.push([this.#ids[index] as number, value])
     return found
   }
 

@@ -2,5 +2,5 @@ export type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions, Subs
 export type { BusIdentity } from './link.js'
 export { memoryBus } from './memory-bus.js'
 export { covers } from './subject.js'
-export { type BusConnectionState, type ConnectLimits, connectBus, type ConnectOptions } from './unix-client.js'
-export { type BusHub, type BusHubLimits, listenBus, type ListenOptions } from './unix-hub.js'
+export { type BusConnectionState, type ConnectLimits, type ConnectOptions, connectBus } from './unix-client.js'
+export { type BusHub, type BusHubLimits, type ListenOptions, listenBus } from './unix-hub.js'

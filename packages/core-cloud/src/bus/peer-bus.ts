@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../kernel/clock.js'
+import { type Deadline, Deadlines } from '../kernel/deadlines.js'
 import { type ErrorCode, errorCodeEntry } from '../kernel/error-codes.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Logger } from '../kernel/logger.js'
 import type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions, SubscribeOptions } from './bus.js'
-import { type Deadline, Deadlines } from '../kernel/deadlines.js'
 import { encodeHeaders, type HeaderBlock, noHeaders } from './headers.js'
 import { IdTable } from './id-table.js'
 import { type HubLink, maxPayloadBytes, maxWaitMs, type PeerLink } from './link.js'
@@ -73,12 +73,14 @@ export class PeerBus implements Bus, PeerLink {
     this.#link = link
     await Promise.all(
       [...this.#established].map(subscriber =>
-        this.#command(subscriber.subject, (to, id) => to.subscribe(id, subscriber.id, subscriber.subject, subscriber.queue), 'now').catch(
-          (error: unknown) => {
-            if (this.#link !== link) return
-            this.#options.logger.error('a subscription was not taken again', { subject: subscriber.subject, error })
-          },
-        ),
+        this.#command(
+          subscriber.subject,
+          (to, id) => to.subscribe(id, subscriber.id, subscriber.subject, subscriber.queue),
+          'now',
+        ).catch((error: unknown) => {
+          if (this.#link !== link) return
+          this.#options.logger.error('a subscription was not taken again', { subject: subscriber.subject, error })
+        }),
       ),
     )
     if (this.#link !== link) return
@@ -98,7 +100,10 @@ export class PeerBus implements Bus, PeerLink {
     for (const [id, pending] of this.#pending.entries()) {
       if (!pending.sent) continue
       if (pending.repeatable) pending.sent = false
-      else this.#settle(id)?.fail(new CloudError('core.bus.disconnected', `the connection broke while ${pending.subject} was under way`))
+      else
+        this.#settle(id)?.fail(
+          new CloudError('core.bus.disconnected', `the connection broke while ${pending.subject} was under way`),
+        )
     }
   }
 
@@ -142,7 +147,8 @@ export class PeerBus implements Bus, PeerLink {
       maxInFlight: options.maxInFlight ?? defaultMaxInFlight,
       maxQueued: options.maxQueued ?? defaultMaxQueued,
       logger: this.#options.logger,
-      onFailure: message => this.#refuse(message.delivery, 'core.kernel.internal', `the handler of ${message.subject} failed`),
+      onFailure: message =>
+        this.#refuse(message.delivery, 'core.kernel.internal', `the handler of ${message.subject} failed`),
       stop: self => this.#unsubscribe(self),
     })
     this.#subscribers.set(id, subscriber)
@@ -237,7 +243,8 @@ export class PeerBus implements Bus, PeerLink {
     }
     const message = new RequestMessage(subject, payload, headers, sender, delivery, deadline, this.#answer)
     this.#served.put(delivery, message)
-    if (!subscriber.push(message)) this.#refuse(delivery, 'core.bus.overloaded', `the queue of ${subscriber.subject} is full`)
+    if (!subscriber.push(message))
+      this.#refuse(delivery, 'core.bus.overloaded', `the queue of ${subscriber.subject} is full`)
   }
 
   cancelled(delivery: number, code: string): void {
@@ -251,7 +258,11 @@ export class PeerBus implements Bus, PeerLink {
 
   // ---- inside
 
-  readonly #answer = async (message: RequestMessage, payload: Uint8Array, headers: BusHeaders | undefined): Promise<void> => {
+  readonly #answer = async (
+    message: RequestMessage,
+    payload: Uint8Array,
+    headers: BusHeaders | undefined,
+  ): Promise<void> => {
     // Answered before, not wanted any more, or asked over a connection that is gone.
     if (this.#served.get(message.delivery) !== message) return
     checkPayload(payload)
@@ -275,10 +286,12 @@ export class PeerBus implements Bus, PeerLink {
   async #unsubscribe(subscriber: Subscriber): Promise<void> {
     this.#established.delete(subscriber)
     if (this.#link !== undefined) {
-      await this.#command(subscriber.subject, (link, id) => link.unsubscribe(id, subscriber.id), 'now').catch((error: unknown) => {
-        // With the connection the subscription is gone too, which is what was wanted.
-        if (!CloudError.is(error, 'core.bus.disconnected') && this.#closed === undefined) throw error
-      })
+      await this.#command(subscriber.subject, (link, id) => link.unsubscribe(id, subscriber.id), 'now').catch(
+        (error: unknown) => {
+          // With the connection the subscription is gone too, which is what was wanted.
+          if (!CloudError.is(error, 'core.bus.disconnected') && this.#closed === undefined) throw error
+        },
+      )
     }
     await subscriber.idle()
     this.#subscribers.delete(subscriber.id)
@@ -288,7 +301,11 @@ export class PeerBus implements Bus, PeerLink {
    * Asks the hub for something that it answers with yes or no.
    * `now` is sent even while the subscriptions of a new connection are being repeated.
    */
-  #command(subject: string, send: (link: HubLink, id: number) => void, kind: 'once' | 'repeatable' | 'now' = 'once'): Promise<void> {
+  #command(
+    subject: string,
+    send: (link: HubLink, id: number) => void,
+    kind: 'once' | 'repeatable' | 'now' = 'once',
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const pending: Pending = {
         order: this.#order++,
@@ -304,7 +321,10 @@ export class PeerBus implements Bus, PeerLink {
       const id = this.#claim(pending)
       pending.send = link => send(link, id)
       pending.timer = this.#deadlines.add(this.#options.commandWaitMs, () => {
-        const error = new CloudError('core.bus.disconnected', `the hub did not take ${subject} within ${this.#options.commandWaitMs} ms`)
+        const error = new CloudError(
+          'core.bus.disconnected',
+          `the hub did not take ${subject} within ${this.#options.commandWaitMs} ms`,
+        )
         this.#settle(id)?.fail(error)
       })
       if (this.#ready || kind === 'now') this.#send(pending)
@@ -324,7 +344,8 @@ export class PeerBus implements Bus, PeerLink {
     if (this.#closed !== undefined) throw this.#closed
     const full = this.#pending.size >= this.#options.maxPending || this.#options.congested?.() === true
     const id = full ? 0 : this.#pending.add(pending)
-    if (id === 0) throw new CloudError('core.bus.overloaded', `too much waits for the hub; ${pending.subject} was not sent`)
+    if (id === 0)
+      throw new CloudError('core.bus.overloaded', `too much waits for the hub; ${pending.subject} was not sent`)
     return id
   }
 
@@ -347,7 +368,10 @@ export class PeerBus implements Bus, PeerLink {
 
 function checkPayload(payload: Uint8Array): void {
   if (payload.length > maxPayloadBytes) {
-    throw new CloudError('core.contract.payload-too-large', `a payload of ${payload.length} bytes; at most ${maxPayloadBytes} are allowed`)
+    throw new CloudError(
+      'core.contract.payload-too-large',
+      `a payload of ${payload.length} bytes; at most ${maxPayloadBytes} are allowed`,
+    )
   }
 }
 
@@ -357,5 +381,7 @@ function late(subject: string): CloudError {
 
 function cancelled(subject: string, signal: AbortSignal): CloudError {
   const reason: unknown = signal.reason
-  return CloudError.is(reason) ? reason : new CloudError('core.contract.cancelled', `the call of ${subject} was cancelled`, { cause: reason })
+  return CloudError.is(reason)
+    ? reason
+    : new CloudError('core.contract.cancelled', `the call of ${subject} was cancelled`, { cause: reason })
 }

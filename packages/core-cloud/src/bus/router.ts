@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.js'
-import { CloudError } from '../kernel/errors.js'
 import { type Deadline, Deadlines } from '../kernel/deadlines.js'
+import { CloudError } from '../kernel/errors.js'
 import type { HeaderBlock } from './headers.js'
 import { IdTable } from './id-table.js'
 import { type BusIdentity, type HubLink, maxWaitMs, type PeerLink } from './link.js'
@@ -97,7 +97,15 @@ export class Router {
   }
 
   /** @param options.identity - undefined: a peer that may do everything and stamps no sender. */
-  attach({ identity, out, local }: { readonly identity: BusIdentity | undefined; readonly out: PeerLink; readonly local: boolean }): RouterPort {
+  attach({
+    identity,
+    out,
+    local,
+  }: {
+    readonly identity: BusIdentity | undefined
+    readonly out: PeerLink
+    readonly local: boolean
+  }): RouterPort {
     const peer: Peer = {
       identity,
       local,
@@ -111,7 +119,8 @@ export class Router {
     }
     return {
       publish: (id, subject, headers, payload) => this.#publish(peer, id, subject, headers, payload),
-      request: (id, deadline, subject, headers, payload) => this.#request(peer, id, deadline, subject, headers, payload),
+      request: (id, deadline, subject, headers, payload) =>
+        this.#request(peer, id, deadline, subject, headers, payload),
       cancel: id => this.#cancel(peer, id),
       subscribe: (id, subscription, pattern, queue) =>
         answering(peer, id, () => this.#subscribe(peer, subscription, pattern, queue)),
@@ -166,8 +175,10 @@ export class Router {
       delivery.id = receiver.deliveries.add(delivery)
       subscription.inFlight += 1
       waiting.deliveries.push(delivery)
-      if (delivery.id === 0) this.#drop(delivery, 'core.bus.overloaded', `the receiver of ${subject} has too much to do`)
-      else receiver.out.deliver(subscription.id, delivery.id, deadline, peer.sender, subject, headers, owned.for(receiver))
+      if (delivery.id === 0)
+        this.#drop(delivery, 'core.bus.overloaded', `the receiver of ${subject} has too much to do`)
+      else
+        receiver.out.deliver(subscription.id, delivery.id, deadline, peer.sender, subject, headers, owned.for(receiver))
     }
     for (const subscription of route.plain) send(subscription)
     for (const group of route.groups) send(choose(group))
@@ -179,7 +190,9 @@ export class Router {
     } catch (error) {
       return CloudError.from(error)
     }
-    return peer.requests.get(id) === undefined ? undefined : new CloudError('core.bus.refused', `the id ${id} is in use`)
+    return peer.requests.get(id) === undefined
+      ? undefined
+      : new CloudError('core.bus.refused', `the id ${id} is in use`)
   }
 
   #reply(peer: Peer, id: number, headers: HeaderBlock, payload: Uint8Array): void {
@@ -231,7 +244,9 @@ export class Router {
     checkPattern(pattern)
     if (queue !== '') checkQueue(queue)
     if (peer.identity !== undefined && !coveredBy(peer.identity.subscribe, pattern)) {
-      throw new CloudError('core.bus.refused', `${peer.identity.name} may not listen on ${pattern}`, { field: 'subject' })
+      throw new CloudError('core.bus.refused', `${peer.identity.name} may not listen on ${pattern}`, {
+        field: 'subject',
+      })
     }
     if (peer.subscriptions.has(id)) throw new CloudError('core.bus.refused', `the subscription id ${id} is in use`)
     if (peer.subscriptions.size >= this.#limits.maxSubscriptions) {
@@ -257,7 +272,12 @@ export class Router {
     for (const id of [...peer.subscriptions.keys()]) this.#unsubscribe(peer, id)
     for (const [, waiting] of peer.requests.entries()) this.#settle(waiting, 'core.bus.disconnected')
     for (const [id] of peer.deliveries.entries()) {
-      this.#giveUp(peer, id, 'core.bus.disconnected', 'the receiver went away before it answered; the outcome is unknown')
+      this.#giveUp(
+        peer,
+        id,
+        'core.bus.disconnected',
+        'the receiver went away before it answered; the outcome is unknown',
+      )
     }
   }
 

@@ -26,7 +26,9 @@ export function checkSubject(subject: string): void {
 /** @throws CloudError `core.bus.invalid-subject`. */
 export function checkPattern(pattern: string): void {
   if (!isPattern(pattern)) {
-    throw new CloudError('core.bus.invalid-subject', `'${pattern.slice(0, 80)}' is not a subject pattern`, { field: 'subject' })
+    throw new CloudError('core.bus.invalid-subject', `'${pattern.slice(0, 80)}' is not a subject pattern`, {
+      field: 'subject',
+    })
   }
 }
 

@@ -102,10 +102,11 @@ export class Subscriber implements BusSubscription {
       return
     }
     if (outcome === undefined) this.#running -= 1
-    else outcome.then(this.#finished, error => {
-      this.#failed(message, error)
-      this.#finished()
-    })
+    else
+      outcome.then(this.#finished, error => {
+        this.#failed(message, error)
+        this.#finished()
+      })
   }
 
   readonly #finished = (): void => {
@@ -131,7 +132,10 @@ export class Subscriber implements BusSubscription {
   #noteDrop(message: BusMessage): void {
     this.#dropped += 1
     if ((this.#dropped & (this.#dropped - 1)) === 0) {
-      this.#options.logger.warn('the queue of a subscription is full', { subject: message.subject, dropped: this.#dropped })
+      this.#options.logger.warn('the queue of a subscription is full', {
+        subject: message.subject,
+        dropped: this.#dropped,
+      })
     }
   }
 }

@@ -139,7 +139,8 @@ class UnixClient {
       rejected: (_code, text) => {
         this.#logger.warn('the hub refused this connection', { reason: text })
         // The first time it is the caller's to know; later the hub may only have started anew and learn the token soon.
-        if (this.#settleOpened !== undefined) this.#giveUp(new CloudError('core.bus.refused', `the hub refused the connection: ${text}`))
+        if (this.#settleOpened !== undefined)
+          this.#giveUp(new CloudError('core.bus.refused', `the hub refused the connection: ${text}`))
       },
     }
   }
@@ -155,7 +156,9 @@ class UnixClient {
     const pause = Math.min(longest, 25 * 2 ** Math.min(this.#attempts, 12))
     this.#attempts += 1
     // Half of the pause is left to chance, so that the peers of a hub that was restarted do not come back as one.
-    this.#cancelRetry = this.#options.clock.after(pause / 2 + (pause / 2) * this.#options.ids.random(), () => this.#open())
+    this.#cancelRetry = this.#options.clock.after(pause / 2 + (pause / 2) * this.#options.ids.random(), () =>
+      this.#open(),
+    )
   }
 
   #giveUp(error: CloudError): void {

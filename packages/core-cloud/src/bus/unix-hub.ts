@@ -54,7 +54,14 @@ export async function listenBus(options: ListenOptions): Promise<BusHub> {
       socket.destroy()
       return
     }
-    const connection = new HubConnection({ socket, router, clock, logger, authenticate: options.authenticate, limits: limits ?? {} })
+    const connection = new HubConnection({
+      socket,
+      router,
+      clock,
+      logger,
+      authenticate: options.authenticate,
+      limits: limits ?? {},
+    })
     connections.add(connection)
     void connection.closed.then(() => connections.delete(connection))
   })
@@ -81,7 +88,11 @@ export async function listenBus(options: ListenOptions): Promise<BusHub> {
 /** @throws CloudError `core.kernel.invalid-config` for a name that cannot be stamped on messages. */
 export function checkIdentity(identity: BusIdentity): void {
   if (!identityForm.test(identity.name)) {
-    throw new CloudError('core.kernel.invalid-config', 'the name of a bus identity is 1 to 128 printable ASCII characters', { field: 'name' })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      'the name of a bus identity is 1 to 128 printable ASCII characters',
+      { field: 'name' },
+    )
   }
 }
 
@@ -89,9 +100,13 @@ export function checkIdentity(identity: BusIdentity): void {
 export function checkSocketPath(socketPath: string): void {
   const bytes = Buffer.byteLength(socketPath)
   if (bytes === 0 || bytes > maxSocketPathBytes) {
-    throw new CloudError('core.kernel.invalid-config', `a socket path of ${bytes} bytes; 1 to ${maxSocketPathBytes} are possible`, {
-      field: 'socketPath',
-    })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      `a socket path of ${bytes} bytes; 1 to ${maxSocketPathBytes} are possible`,
+      {
+        field: 'socketPath',
+      },
+    )
   }
 }
 
@@ -101,7 +116,9 @@ async function clearPath(socketPath: string): Promise<void> {
   const found = lstatSync(socketPath, { throwIfNoEntry: false })
   if (found === undefined) return
   if (!found.isSocket()) {
-    throw new CloudError('core.kernel.invalid-config', `${socketPath} is there and is not a socket`, { field: 'socketPath' })
+    throw new CloudError('core.kernel.invalid-config', `${socketPath} is there and is not a socket`, {
+      field: 'socketPath',
+    })
   }
   if (await answers(socketPath)) {
     throw new CloudError('core.deploy.already-running', `somebody listens on ${socketPath}`)
@@ -123,7 +140,8 @@ function answers(socketPath: string): Promise<boolean> {
 function listening(server: Server, socketPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (cause: Error): void => {
-      const code = 'code' in cause && cause.code === 'EADDRINUSE' ? 'core.deploy.already-running' : 'core.kernel.not-writable'
+      const code =
+        'code' in cause && cause.code === 'EADDRINUSE' ? 'core.deploy.already-running' : 'core.kernel.not-writable'
       reject(new CloudError(code, `cannot listen on ${socketPath}`, { cause }))
     }
     server.once('error', refuse)

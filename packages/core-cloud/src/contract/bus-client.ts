@@ -28,7 +28,11 @@ export function busClient<C extends Contract>(options: {
       const facts = factsOf(call, method, clock, ids)
       const { deadline, signal } = facts
       const headers = headersOf(facts)
-      const answer = await bus.request(subject, encodeJson(input), signal === undefined ? { deadline, headers } : { deadline, headers, signal })
+      const answer = await bus.request(
+        subject,
+        encodeJson(input),
+        signal === undefined ? { deadline, headers } : { deadline, headers, signal },
+      )
       return readAnswer(answer.payload, answer.headers.error !== undefined, subject)
     }
   }
@@ -54,6 +58,8 @@ export function errorBodyOf(value: unknown): ErrorBody {
     message: typeof body.message === 'string' ? body.message : 'the other side failed and did not say how',
     retryable: body.retryable === true,
     ...(typeof body.field === 'string' ? { field: body.field } : {}),
-    ...(typeof body.details === 'object' && body.details !== null ? { details: body.details as Record<string, unknown> } : {}),
+    ...(typeof body.details === 'object' && body.details !== null
+      ? { details: body.details as Record<string, unknown> }
+      : {}),
   }
 }

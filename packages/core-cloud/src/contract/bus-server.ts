@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.js'
 import type { Actor } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Logger } from '../kernel/logger.js'
-import { checkScope, type CallFacts, operationsOf, type Operation, publicError, runCall } from './call.js'
+import { type CallFacts, checkScope, type Operation, operationsOf, publicError, runCall } from './call.js'
 import { decodeJson, encodeJson, errorAnswer, factsIn } from './call-headers.js'
 import type { Contract, Handlers } from './contract.js'
 import { checkInput } from './validation.js'
@@ -22,7 +22,11 @@ export interface ServeOptions<C extends Contract> {
    * May this sender call this method as this actor? `sender` is what the hub stamped, undefined inside one process.
    * The actor is the sender's word: the hub vouches for the sender, not for whom it speaks.
    */
-  readonly authorize?: (sender: string | undefined, method: string, actor: Actor | undefined) => boolean | Promise<boolean>
+  readonly authorize?: (
+    sender: string | undefined,
+    method: string,
+    actor: Actor | undefined,
+  ) => boolean | Promise<boolean>
   /** Calls that run at a time, default 256. */
   readonly maxInFlight?: number
   /** Calls that wait behind those, default 4_096; beyond: `core.bus.overloaded`. */
@@ -65,7 +69,12 @@ async function serve(message: BusMessage, operation: Operation | undefined, edge
   // Something published to a method's subject is not a call: nobody waits for an answer.
   if (message.respond === undefined) return
   if (operation === undefined) {
-    await answerError(message, new CloudError('core.contract.unknown-method', `there is no ${message.subject}`), unknownOperation, edge)
+    await answerError(
+      message,
+      new CloudError('core.contract.unknown-method', `there is no ${message.subject}`),
+      unknownOperation,
+      edge,
+    )
     return
   }
   let result: Uint8Array
@@ -122,7 +131,10 @@ function readInput(payload: Uint8Array, operation: Operation): unknown {
   try {
     input = decodeJson(payload)
   } catch (cause) {
-    throw new CloudError('core.contract.invalid-input', `${operation.label}: the input is not JSON`, { field: '', cause })
+    throw new CloudError('core.contract.invalid-input', `${operation.label}: the input is not JSON`, {
+      field: '',
+      cause,
+    })
   }
   checkInput(operation.method.input, input, operation.label)
   return input
@@ -132,6 +144,7 @@ async function answerError(message: BusMessage, error: unknown, operation: Opera
   const { status: _, ...body } = publicError(error, operation, message.headers.trace ?? '', edge.logger)
   let bytes = encodeJson(body)
   // Details are for people; an error that cannot be sent because of them would only be a deadline.
-  if (bytes.length > 1_000_000) bytes = encodeJson({ ...body, message: body.message.slice(0, 10_000), details: undefined })
+  if (bytes.length > 1_000_000)
+    bytes = encodeJson({ ...body, message: body.message.slice(0, 10_000), details: undefined })
   await message.respond?.(bytes, { headers: errorAnswer })
 }

@@ -11,7 +11,8 @@ export const errorAnswer = { error: '1' } as const
 export function headersOf(facts: CallFacts): Readonly<Record<string, string>> {
   const headers: Record<string, string> = { trace: facts.traceId }
   if (facts.tenant !== undefined) headers[names.tenant] = facts.tenant
-  if (facts.actor !== undefined) headers[names.actor] = JSON.stringify({ id: facts.actor.id, scopes: facts.actor.scopes })
+  if (facts.actor !== undefined)
+    headers[names.actor] = JSON.stringify({ id: facts.actor.id, scopes: facts.actor.scopes })
   if (facts.idempotencyKey !== undefined) headers[names.key] = facts.idempotencyKey
   return headers
 }

@@ -65,7 +65,9 @@ export function factsOf(options: CallOptions | undefined, method: Method, clock:
 export function checkScope({ label, method }: Operation, actor: Actor | undefined): void {
   if (method.scope === undefined || actor === undefined) return
   if (actor.scopes.includes(method.scope) || actor.scopes.includes('*')) return
-  throw new CloudError('core.contract.forbidden', `${label} needs the scope ${method.scope}`, { details: { scope: method.scope } })
+  throw new CloudError('core.contract.forbidden', `${label} needs the scope ${method.scope}`, {
+    details: { scope: method.scope },
+  })
 }
 
 const sharedDeadlines = new WeakMap<Clock, Deadlines>()
@@ -168,10 +170,20 @@ export function cancellation(label: string, signal: AbortSignal): CloudError {
  * What a caller outside this process may see of an error. Errors nobody threw on purpose are logged here and hidden:
  * their text may hold anything.
  */
-export function publicError(error: unknown, operation: Operation, traceId: string, logger: Logger): ErrorBody & { readonly status: number } {
+export function publicError(
+  error: unknown,
+  operation: Operation,
+  traceId: string,
+  logger: Logger,
+): ErrorBody & { readonly status: number } {
   if (CloudError.is(error) && error.code !== 'core.kernel.internal') return { ...error.toJSON(), status: error.status }
   logger.error('a handler failed', { method: operation.label, traceId, error })
-  return { code: 'core.kernel.internal', message: `${operation.label} failed; the log has the cause`, retryable: false, status: 500 }
+  return {
+    code: 'core.kernel.internal',
+    message: `${operation.label} failed; the log has the cause`,
+    retryable: false,
+    status: 500,
+  }
 }
 
 /** The same for a caller in this process, who may see the cause. */

@@ -85,7 +85,11 @@ function helpOf(schema: TSchema): string {
   ].join('; ')
 }
 
-function parse(input: TSchema, options: readonly CommandOption[], values: CommandValues): Readonly<Record<string, unknown>> {
+function parse(
+  input: TSchema,
+  options: readonly CommandOption[],
+  values: CommandValues,
+): Readonly<Record<string, unknown>> {
   const properties = propertiesOf(input)
   const fields: Record<string, unknown> = {}
   const known = new Set<string>()
@@ -123,5 +127,8 @@ function wrong(flag: string, reason: string, field = flag): CloudError {
 
 /** `setPrice` to `set-price`. */
 function kebab(name: string): string {
-  return name.replace(/([a-z0-9])([A-Z])/g, '$1-$2').replaceAll('_', '-').toLowerCase()
+  return name
+    .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .replaceAll('_', '-')
+    .toLowerCase()
 }

@@ -25,7 +25,10 @@ export interface ContractSurface {
   readonly tenant: 'of the call' | 'of the caller' | 'none'
 }
 
-const Line = Type.Object({ sku: Type.String({ maxLength: 40 }), quantity: Type.Integer({ minimum: 1 }) }, { additionalProperties: false })
+const Line = Type.Object(
+  { sku: Type.String({ maxLength: 40 }), quantity: Type.Integer({ minimum: 1 }) },
+  { additionalProperties: false },
+)
 const Seen = Type.Object({
   traceId: Type.String(),
   tenant: Type.Optional(Type.String()),
@@ -41,7 +44,10 @@ export const sampleContract = defineContract({
   methods: {
     total: {
       summary: 'Adds quantities.',
-      input: Type.Object({ lines: Type.Array(Line, { maxItems: 10 }), note: Type.Optional(Type.String()) }, { additionalProperties: false }),
+      input: Type.Object(
+        { lines: Type.Array(Line, { maxItems: 10 }), note: Type.Optional(Type.String()) },
+        { additionalProperties: false },
+      ),
       output: Type.Object({ units: Type.Integer(), note: Type.Optional(Type.String()) }),
       http: { verb: 'POST', path: '/totals', status: 201 },
     },
@@ -63,7 +69,12 @@ export const sampleContract = defineContract({
       idempotent: true,
       http: { verb: 'GET', path: '/things/:id' },
     },
-    forget: { summary: 'Answers nothing.', input: Type.Object({ id: Type.String() }), output: Type.Unknown(), http: { verb: 'DELETE', path: '/things/:id', status: 204 } },
+    forget: {
+      summary: 'Answers nothing.',
+      input: Type.Object({ id: Type.String() }),
+      output: Type.Unknown(),
+      http: { verb: 'DELETE', path: '/things/:id', status: 204 },
+    },
     fail: { summary: 'Fails as told.', input: Type.Object({ how: Type.String() }), output: Type.Unknown() },
     hang: { summary: 'Never answers.', input: Type.Object({}), output: Type.Unknown(), deadlineMs: 2_000 },
     context: { summary: 'Shows the context of the call.', input: Type.Object({}), output: Seen, deadlineMs: 4_000 },
@@ -91,7 +102,11 @@ function sampleHandlers(): { readonly handlers: Handlers<typeof sampleContract>;
     async fail({ how }) {
       if (how === 'plain') throw new Error('secret: the password is 123')
       if (how === 'full') {
-        throw new CloudError('business.inventory.sold-out', 'only 2 left', { field: 'lines/0', details: { sku: 'A-1', left: 2 }, retryable: true })
+        throw new CloudError('business.inventory.sold-out', 'only 2 left', {
+          field: 'lines/0',
+          details: { sku: 'A-1', left: 2 },
+          retryable: true,
+        })
       }
       throw new CloudError(how as ErrorCode, 'from a newer version', { details: { hint: 1 } })
     },
@@ -107,10 +122,18 @@ function sampleHandlers(): { readonly handlers: Handlers<typeof sampleContract>;
 }
 
 export type ContractSuiteTest = (name: string, fn: () => Promise<void>) => unknown
-type Act = (on: { readonly client: (actor?: Actor) => Client<typeof sampleContract>; readonly watch: Watch; readonly fixture: ContractFixture }) => Promise<void>
+type Act = (on: {
+  readonly client: (actor?: Actor) => Client<typeof sampleContract>
+  readonly watch: Watch
+  readonly fixture: ContractFixture
+}) => Promise<void>
 
 /** What every surface promises its callers, whoever serves the contract. */
-export function contractSuite(test: ContractSuiteTest, open: () => Promise<ContractFixture>, surface: ContractSurface): void {
+export function contractSuite(
+  test: ContractSuiteTest,
+  open: () => Promise<ContractFixture>,
+  surface: ContractSurface,
+): void {
   const on = (name: string, act: Act): void => {
     test(name, async () => {
       await using fixture = await open()
@@ -140,15 +163,28 @@ function resultSuite(on: On): void {
   })
 
   on('fields of every kind survive the way', async ({ client }) => {
-    const input = { id: 'a/b ü?&=%', limit: 7, ratio: -1.5e-7, open: false, tags: ['x y', 'ä&b'], sizes: [1, 2], order: 'up' as const }
+    const input = {
+      id: 'a/b ü?&=%',
+      limit: 7,
+      ratio: -1.5e-7,
+      open: false,
+      tags: ['x y', 'ä&b'],
+      sizes: [1, 2],
+      order: 'up' as const,
+    }
     assert.deepEqual(await client().find(input), input)
     assert.deepEqual(await client().find({ id: '12', tags: ['one'] }), { id: '12', tags: ['one'] })
   })
 
   on('many calls at once do not mix', async ({ client }) => {
     const one = client()
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => one.total({ lines: [{ sku: 'A', quantity: index + 1 }] })))
-    assert.deepEqual(answers.map(({ units }) => units), Array.from({ length: 100 }, (_, index) => index + 1))
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => one.total({ lines: [{ sku: 'A', quantity: index + 1 }] })),
+    )
+    assert.deepEqual(
+      answers.map(({ units }) => units),
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    )
   })
 }
 
@@ -186,11 +222,15 @@ function endSuite(on: On): void {
   })
 
   on('the caller may set a shorter deadline', async ({ client, watch, fixture }) => {
-    const ended = assert.rejects(client().hang({}, { deadline: fixture.clock.now() + 500 }), { code: 'core.contract.deadline-exceeded' })
+    const ended = assert.rejects(client().hang({}, { deadline: fixture.clock.now() + 500 }), {
+      code: 'core.contract.deadline-exceeded',
+    })
     await watch.hanging
     await fixture.passTime(500)
     await ended
-    await assert.rejects(client().total({ lines: [] }, { deadline: fixture.clock.now() }), { code: 'core.contract.deadline-exceeded' })
+    await assert.rejects(client().total({ lines: [] }, { deadline: fixture.clock.now() }), {
+      code: 'core.contract.deadline-exceeded',
+    })
     assert.equal(watch.calls, 0)
   })
 
@@ -201,7 +241,9 @@ function endSuite(on: On): void {
     controller.abort(new Error('enough'))
     await ended
     await abortOf(signal)
-    await assert.rejects(client().total({ lines: [] }, { signal: controller.signal }), { code: 'core.contract.cancelled' })
+    await assert.rejects(client().total({ lines: [] }, { signal: controller.signal }), {
+      code: 'core.contract.cancelled',
+    })
     assert.equal(watch.calls, 0)
   })
 }
@@ -245,33 +287,36 @@ function contextSuite(on: On, surface: ContractSurface): void {
 }
 
 function validationSuite(on: On): void {
-  on('input that does not fit is refused with the place and the reason, before the handler', async ({ client, watch }) => {
-    const total = client().total as (input: unknown) => Promise<unknown>
-    const line = { sku: 'A', quantity: 1 }
-    const cases: readonly (readonly [unknown, string, RegExp])[] = [
-      [{ lines: [{ ...line, quantity: 0 }] }, 'lines/0/quantity', />= 1/],
-      [{ lines: [line, { ...line, quantity: 1.5 }] }, 'lines/1/quantity', /integer/],
-      [{ lines: [line, { sku: 'A' }] }, 'lines/1/quantity', /missing/],
-      [{ lines: [{ ...line, price: 1 }] }, 'lines/0/price', /not allowed/],
-      [{ lines: 'none' }, 'lines', /array/],
-      [{}, 'lines', /missing/],
-      [{ lines: [], more: 1 }, 'more', /not allowed/],
-      [{ lines: Array.from({ length: 11 }, () => line) }, 'lines', /10/],
-    ]
-    for (const [input, field, reason] of cases) {
-      await assert.rejects(total(input), (error: unknown) => {
-        assert.ok(CloudError.is(error, 'core.contract.invalid-input'), String(error))
-        assert.equal(error.field, field)
-        assert.match(error.message, reason)
-        return true
-      })
-    }
-    const find = client().find as (input: unknown) => Promise<unknown>
-    await assert.rejects(find({ id: 'x', limit: 'many' }), { code: 'core.contract.invalid-input', field: 'limit' })
-    await assert.rejects(find({ id: 'x', order: 'sideways' }), (error: Error) => /"up", "down"/.test(error.message))
-    assert.equal(watch.calls, 0)
-    assert.deepEqual(await total({ lines: Array.from({ length: 10 }, () => line) }), { units: 10 })
-  })
+  on(
+    'input that does not fit is refused with the place and the reason, before the handler',
+    async ({ client, watch }) => {
+      const total = client().total as (input: unknown) => Promise<unknown>
+      const line = { sku: 'A', quantity: 1 }
+      const cases: readonly (readonly [unknown, string, RegExp])[] = [
+        [{ lines: [{ ...line, quantity: 0 }] }, 'lines/0/quantity', />= 1/],
+        [{ lines: [line, { ...line, quantity: 1.5 }] }, 'lines/1/quantity', /integer/],
+        [{ lines: [line, { sku: 'A' }] }, 'lines/1/quantity', /missing/],
+        [{ lines: [{ ...line, price: 1 }] }, 'lines/0/price', /not allowed/],
+        [{ lines: 'none' }, 'lines', /array/],
+        [{}, 'lines', /missing/],
+        [{ lines: [], more: 1 }, 'more', /not allowed/],
+        [{ lines: Array.from({ length: 11 }, () => line) }, 'lines', /10/],
+      ]
+      for (const [input, field, reason] of cases) {
+        await assert.rejects(total(input), (error: unknown) => {
+          assert.ok(CloudError.is(error, 'core.contract.invalid-input'), String(error))
+          assert.equal(error.field, field)
+          assert.match(error.message, reason)
+          return true
+        })
+      }
+      const find = client().find as (input: unknown) => Promise<unknown>
+      await assert.rejects(find({ id: 'x', limit: 'many' }), { code: 'core.contract.invalid-input', field: 'limit' })
+      await assert.rejects(find({ id: 'x', order: 'sideways' }), (error: Error) => /"up", "down"/.test(error.message))
+      assert.equal(watch.calls, 0)
+      assert.deepEqual(await total({ lines: Array.from({ length: 10 }, () => line) }), { units: 10 })
+    },
+  )
 
   on('a code of a newer version becomes a remote error that names it', async ({ client }) => {
     await assert.rejects(client().fail({ how: 'future.layer.code' }), {

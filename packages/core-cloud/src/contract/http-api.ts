@@ -35,7 +35,10 @@ export interface HttpApiAnswer {
 
 export interface HttpApi {
   /** @returns what stands at this place, or undefined: the path is not of this API. */
-  find(method: string, path: string): { readonly operation: Operation } | { readonly allow: readonly string[] } | undefined
+  find(
+    method: string,
+    path: string,
+  ): { readonly operation: Operation } | { readonly allow: readonly string[] } | undefined
   /** Serves one request; every failure is an answer. @returns undefined when the path is not of this API. */
   handle(request: HttpApiRequest): Promise<HttpApiAnswer | undefined>
   /** Most bytes of a body; a surface stops reading beyond. */
@@ -78,13 +81,20 @@ export function createHttpApi(options: HttpApiOptions): HttpApi {
       const headers = baseHeaders(traceId, options.ids)
       if ('allow' in found) {
         const error = new CloudError('core.contract.method-not-allowed', `${request.method} is not possible here`)
-        return withoutBodyOf(request, errorAnswer(error, placeless, traceId, { ...headers, allow: allowed(found.allow) }, options.logger))
+        return withoutBodyOf(
+          request,
+          errorAnswer(error, placeless, traceId, { ...headers, allow: allowed(found.allow) }, options.logger),
+        )
       }
       const { operation, status } = found.route
       try {
         const output = await call(found, request, traceId, options, maxBodyBytes)
         const empty = status === 204 || output === undefined
-        return withoutBodyOf(request, { status: empty ? 204 : status, headers, body: empty ? '' : JSON.stringify(output) })
+        return withoutBodyOf(request, {
+          status: empty ? 204 : status,
+          headers,
+          body: empty ? '' : JSON.stringify(output),
+        })
       } catch (error) {
         return withoutBodyOf(request, errorAnswer(error, operation, traceId, headers, options.logger))
       }
@@ -92,11 +102,20 @@ export function createHttpApi(options: HttpApiOptions): HttpApi {
   }
 }
 
-async function call(match: HttpMatch, request: HttpApiRequest, traceId: string, options: HttpApiOptions, maxBodyBytes: number): Promise<unknown> {
+async function call(
+  match: HttpMatch,
+  request: HttpApiRequest,
+  traceId: string,
+  options: HttpApiOptions,
+  maxBodyBytes: number,
+): Promise<unknown> {
   const { operation } = match.route
   const { actor } = request
   if (operation.method.scope !== undefined && actor === undefined) {
-    throw new CloudError('core.contract.unauthenticated', `${operation.label} needs credentials with the scope ${operation.method.scope}`)
+    throw new CloudError(
+      'core.contract.unauthenticated',
+      `${operation.label} needs credentials with the scope ${operation.method.scope}`,
+    )
   }
   checkScope(operation, actor)
   if (request.body.length > maxBodyBytes) throw tooLarge(maxBodyBytes)
@@ -107,7 +126,11 @@ async function call(match: HttpMatch, request: HttpApiRequest, traceId: string, 
     idempotencyKey: idempotencyKeyOf(request.headers),
     signal: request.signal,
   }
-  const input = readHttpInput(match, { query: request.query, contentType: headerOf(request.headers, 'content-type'), body: request.body })
+  const input = readHttpInput(match, {
+    query: request.query,
+    contentType: headerOf(request.headers, 'content-type'),
+    body: request.body,
+  })
   checkInput(operation.method.input, input, operation.label)
   return runCall(operation, input, facts, options.clock)
 }
@@ -122,7 +145,9 @@ function waitOf(headers: HttpHeaders, { method }: Operation): number {
   const asked = headerOf(headers, 'x-deadline-ms')
   if (asked === undefined) return most
   if (!/^\d{1,9}$/.test(asked) || Number(asked) === 0) {
-    throw new CloudError('core.contract.invalid-input', 'x-deadline-ms must be a number of milliseconds above 0', { field: 'x-deadline-ms' })
+    throw new CloudError('core.contract.invalid-input', 'x-deadline-ms must be a number of milliseconds above 0', {
+      field: 'x-deadline-ms',
+    })
   }
   return Math.min(most, Number(asked))
 }
@@ -130,7 +155,9 @@ function waitOf(headers: HttpHeaders, { method }: Operation): number {
 function idempotencyKeyOf(headers: HttpHeaders): string | undefined {
   const key = headerOf(headers, 'idempotency-key')
   if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key
-  throw new CloudError('core.contract.invalid-input', 'Idempotency-Key must be 1 to 255 visible ASCII characters', { field: 'idempotency-key' })
+  throw new CloudError('core.contract.invalid-input', 'Idempotency-Key must be 1 to 255 visible ASCII characters', {
+    field: 'idempotency-key',
+  })
 }
 
 function headerOf(headers: HttpHeaders, name: string): string | undefined {
@@ -186,7 +213,9 @@ function allowed(verbs: readonly string[]): string {
 }
 
 function withoutBodyOf(request: HttpApiRequest, answer: HttpApiAnswer): HttpApiAnswer {
-  return request.method === 'HEAD' || answer.body === '' ? { ...answer, headers: bodyless(answer.headers), body: '' } : answer
+  return request.method === 'HEAD' || answer.body === ''
+    ? { ...answer, headers: bodyless(answer.headers), body: '' }
+    : answer
 }
 
 function bodyless(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -10,7 +10,12 @@ import { traceparentOf } from './trace.js'
 /** The part of the platform's `fetch` that the client needs. */
 export type Fetch = (
   url: string,
-  init: { readonly method: string; readonly headers: Record<string, string>; readonly body?: string; readonly signal: AbortSignal },
+  init: {
+    readonly method: string
+    readonly headers: Record<string, string>
+    readonly body?: string
+    readonly signal: AbortSignal
+  },
 ) => Promise<{ readonly status: number; text(): Promise<string> }>
 
 export interface HttpClientOptions<C extends Contract> {
@@ -33,7 +38,8 @@ export function httpClient<C extends Contract>(options: HttpClientOptions<C>): C
   const client: Record<string, (input: unknown, call?: CallOptions) => Promise<unknown>> = {}
   for (const [name, method] of Object.entries(contract.methods)) {
     const label = `${contract.name}.${name}`
-    client[name] = (input, call) => send(placeOf(method, `/rpc/${contract.name}/${name}`, input), label, factsOf(call, method, clock, ids), options)
+    client[name] = (input, call) =>
+      send(placeOf(method, `/rpc/${contract.name}/${name}`, input), label, factsOf(call, method, clock, ids), options)
   }
   return client as Client<C>
 }
@@ -66,7 +72,12 @@ function textOf(value: unknown): string {
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
 }
 
-async function send<C extends Contract>(place: Place, label: string, facts: CallFacts, options: HttpClientOptions<C>): Promise<unknown> {
+async function send<C extends Contract>(
+  place: Place,
+  label: string,
+  facts: CallFacts,
+  options: HttpClientOptions<C>,
+): Promise<unknown> {
   const { signal } = facts
   const wait = facts.deadline - options.clock.now()
   if (signal?.aborted === true) throw cancellation(label, signal)
@@ -87,14 +98,21 @@ async function send<C extends Contract>(place: Place, label: string, facts: Call
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason
     if (CloudError.is(error)) throw error
-    throw new CloudError('core.contract.unavailable', `${label} cannot be reached at ${options.baseUrl}`, { cause: error })
+    throw new CloudError('core.contract.unavailable', `${label} cannot be reached at ${options.baseUrl}`, {
+      cause: error,
+    })
   } finally {
     deadlinesOn(options.clock).remove(timer)
     signal?.removeEventListener('abort', onAbort)
   }
 }
 
-function headersOf<C extends Contract>(facts: CallFacts, wait: number, place: Place, options: HttpClientOptions<C>): Record<string, string> {
+function headersOf<C extends Contract>(
+  facts: CallFacts,
+  wait: number,
+  place: Place,
+  options: HttpClientOptions<C>,
+): Record<string, string> {
   const token = typeof options.token === 'function' ? options.token() : options.token
   const traceparent = traceparentOf(facts.traceId, options.ids)
   return {
@@ -113,7 +131,9 @@ function readAnswer(status: number, text: string, label: string): unknown {
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new CloudError('core.contract.remote-error', `${label} answered ${status} with something that is not JSON`, { cause })
+    throw new CloudError('core.contract.remote-error', `${label} answered ${status} with something that is not JSON`, {
+      cause,
+    })
   }
   if (status < 300) return value
   const error = typeof value === 'object' && value !== null && 'error' in value ? value.error : undefined

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { CloudError } from '../kernel/errors.js'
 import type { HttpMatch } from './http-routes.js'
-import { propertiesOf, valueOfText, valueOfTexts, viewOf } from './text-values.js'
 import { decodeSegment } from './http-routes.js'
+import { propertiesOf, valueOfText, valueOfTexts, viewOf } from './text-values.js'
 
 type Fields = Record<string, unknown>
 
@@ -61,13 +61,18 @@ const jsonType = /^application\/([a-z0-9.+-]+\+)?json\s*(;\s*charset="?utf-8"?\s
 function fromBody({ body, contentType }: HttpInputParts): unknown {
   if (body.length === 0) return {}
   if (contentType === undefined || !jsonType.test(contentType)) {
-    throw new CloudError('core.contract.unsupported-media-type', 'the body must be application/json in UTF-8', { field: 'content-type' })
+    throw new CloudError('core.contract.unsupported-media-type', 'the body must be application/json in UTF-8', {
+      field: 'content-type',
+    })
   }
   if (!isUtf8(body)) throw new CloudError('core.contract.invalid-input', 'the body is not UTF-8', { field: '' })
   try {
     return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : 'wrong syntax'
-    throw new CloudError('core.contract.invalid-input', `the body is not JSON: ${reason.slice(0, 120)}`, { field: '', cause })
+    throw new CloudError('core.contract.invalid-input', `the body is not JSON: ${reason.slice(0, 120)}`, {
+      field: '',
+      cause,
+    })
   }
 }

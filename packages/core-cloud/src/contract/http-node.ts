@@ -16,7 +16,9 @@ export interface NodeHttpOptions extends HttpApiOptions {
  * A caller that hangs up aborts `context.signal`.
  * @returns a listener whose promise is false when the path is not of this API; the response is untouched then.
  */
-export function nodeHttpHandler(options: NodeHttpOptions): (request: IncomingMessage, response: ServerResponse) => Promise<boolean> {
+export function nodeHttpHandler(
+  options: NodeHttpOptions,
+): (request: IncomingMessage, response: ServerResponse) => Promise<boolean> {
   const api = createHttpApi(options)
   return async (request, response) => {
     const { method = 'GET', url = '/' } = request
@@ -47,7 +49,11 @@ export function nodeHttpHandler(options: NodeHttpOptions): (request: IncomingMes
     if (answer === undefined || response.destroyed) return answer !== undefined
     // What was not read of a refused body would be taken for the next request.
     const unread = request.complete ? {} : { connection: 'close' }
-    response.writeHead(answer.status, { ...answer.headers, ...unread, ...(answer.body === '' ? {} : { 'content-length': Buffer.byteLength(answer.body) }) })
+    response.writeHead(answer.status, {
+      ...answer.headers,
+      ...unread,
+      ...(answer.body === '' ? {} : { 'content-length': Buffer.byteLength(answer.body) }),
+    })
     response.end(answer.body)
     return true
   }
@@ -57,7 +63,8 @@ const nothing = new Uint8Array(0)
 
 /** @throws CloudError `core.contract.payload-too-large` as soon as the limit is passed; the rest is not read. */
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return Promise.resolve(nothing)
+  if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined)
+    return Promise.resolve(nothing)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes))
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = []

@@ -44,7 +44,11 @@ export class HttpRoutes {
   readonly #basePath: string
 
   /** @throws Error when two methods claim one place: a programmer's mistake. */
-  constructor(options: { readonly services: readonly HttpService[]; readonly basePath: string; readonly rpc: boolean }) {
+  constructor(options: {
+    readonly services: readonly HttpService[]
+    readonly basePath: string
+    readonly rpc: boolean
+  }) {
     this.#basePath = options.basePath
     for (const { contract, handlers } of options.services) {
       for (const operation of operationsOf(contract, handlers as unknown as Handlers<Contract>).values()) {
@@ -84,7 +88,8 @@ export class HttpRoutes {
       }
     }
     const taken = node.verbs.get(verb)
-    if (taken !== undefined) throw new Error(`${verb} ${path} is claimed by ${taken.operation.label} and ${operation.label}`)
+    if (taken !== undefined)
+      throw new Error(`${verb} ${path} is claimed by ${taken.operation.label} and ${operation.label}`)
     node.verbs.set(verb, { operation, status, parameters, fromQuery: verb === 'GET' || verb === 'DELETE' })
   }
 }
@@ -108,6 +113,9 @@ export function decodeSegment(text: string, name: string): string {
   try {
     return decodeURIComponent(text)
   } catch (cause) {
-    throw new CloudError('core.contract.invalid-input', `${name} in the path is not encoded correctly`, { field: name, cause })
+    throw new CloudError('core.contract.invalid-input', `${name} in the path is not encoded correctly`, {
+      field: name,
+      cause,
+    })
   }
 }

@@ -86,7 +86,9 @@ function operationOf(contract: Contract, name: string, method: Method, scheme: s
   const others = Object.keys(properties).filter(field => !inPath.includes(field))
   const fromQuery = verb === 'GET' || verb === 'DELETE'
   const parameters: Json[] = inPath.map(field => parameterOf('path', field, properties[field] ?? {}, true))
-  if (fromQuery) for (const field of others) parameters.push(parameterOf('query', field, properties[field] ?? {}, required.has(field)))
+  if (fromQuery)
+    for (const field of others)
+      parameters.push(parameterOf('query', field, properties[field] ?? {}, required.has(field)))
   if (method.idempotent === true && !fromQuery) parameters.push(idempotencyKey)
   return {
     operationId: `${contract.name}.${name}`,
@@ -109,13 +111,21 @@ const idempotencyKey: JsonObject = {
 
 function parameterOf(place: 'path' | 'query', name: string, schema: TSchema, required: boolean): JsonObject {
   const { description } = viewOf(schema)
-  return { name, in: place, ...optional('description', description), ...(required ? { required } : {}), schema: plain(schema) }
+  return {
+    name,
+    in: place,
+    ...optional('description', description),
+    ...(required ? { required } : {}),
+    schema: plain(schema),
+  }
 }
 
 /** The input without what the path already says. */
 function bodyOf(input: TSchema, inPath: readonly string[]): JsonObject {
   const whole = plain(input) as Record<string, Json>
-  const properties = Object.fromEntries(Object.entries((whole.properties ?? {}) as JsonObject).filter(([name]) => !inPath.includes(name)))
+  const properties = Object.fromEntries(
+    Object.entries((whole.properties ?? {}) as JsonObject).filter(([name]) => !inPath.includes(name)),
+  )
   const required = ((whole.required ?? []) as readonly string[]).filter(name => !inPath.includes(name))
   const { required: _, ...rest } = whole
   const schema = { ...rest, properties, ...(required.length === 0 ? {} : { required }) }
@@ -125,9 +135,13 @@ function bodyOf(input: TSchema, inPath: readonly string[]): JsonObject {
 function responsesOf(method: Method): JsonObject {
   const status = method.http?.status ?? 200
   const responses: Record<string, Json> = {
-    [status]: status === 204 ? { description: 'Done.' } : { description: 'Done.', content: { 'application/json': { schema: plain(method.output) } } },
+    [status]:
+      status === 204
+        ? { description: 'Done.' }
+        : { description: 'Done.', content: { 'application/json': { schema: plain(method.output) } } },
   }
-  const scoped: readonly ErrorCode[] = method.scope === undefined ? [] : ['core.contract.unauthenticated', 'core.contract.forbidden']
+  const scoped: readonly ErrorCode[] =
+    method.scope === undefined ? [] : ['core.contract.unauthenticated', 'core.contract.forbidden']
   const byStatus = new Map<number, ErrorCode[]>()
   for (const code of new Set([...everyCall, ...scoped, ...(method.errors ?? [])])) {
     const codeStatus = errorCodeEntry(code)?.status ?? 500

@@ -37,14 +37,17 @@ export function checkInput(schema: TSchema, value: unknown, what: string): void 
 }
 
 export function invalidInput({ field, reason }: Flaw, what: string): CloudError {
-  return new CloudError('core.contract.invalid-input', `${what}: ${field === '' ? 'the input' : field} ${reason}`, { field })
+  return new CloudError('core.contract.invalid-input', `${what}: ${field === '' ? 'the input' : field} ${reason}`, {
+    field,
+  })
 }
 
 /** The most telling flaw of a value that does not fit. */
 export function flawOf(schema: TSchema, value: unknown): Flaw {
   const faults = validatorOf(schema).Errors(value) as SchemaFault[]
   // Branches of a union all complain; the union itself says it once.
-  const first = faults.find(fault => !/\/(anyOf|oneOf)\//.test(fault.schemaPath) && fault.keyword !== 'boolean') ?? faults[0]
+  const first =
+    faults.find(fault => !/\/(anyOf|oneOf)\//.test(fault.schemaPath) && fault.keyword !== 'boolean') ?? faults[0]
   if (first === undefined) return { field: '', reason: 'does not fit' }
   if (first.keyword === 'anyOf' || first.keyword === 'oneOf') return unionFlaw(first, faults)
   return flaw(first)
@@ -68,7 +71,9 @@ function unionFlaw(union: SchemaFault, faults: readonly SchemaFault[]): Flaw {
     .filter(fault => fault.instancePath.length > union.instancePath.length && fault.keyword !== 'boolean')
     .sort((a, b) => b.instancePath.length - a.instancePath.length)[0]
   if (deepest !== undefined) return flaw(deepest)
-  const values = inside.flatMap(fault => ('allowedValue' in fault.params ? [JSON.stringify(fault.params.allowedValue)] : []))
+  const values = inside.flatMap(fault =>
+    'allowedValue' in fault.params ? [JSON.stringify(fault.params.allowedValue)] : [],
+  )
   const field = fieldOf(union.instancePath)
   if (values.length > 0) return { field, reason: `must be one of ${values.join(', ')}` }
   return { field, reason: 'has none of the allowed forms' }

@@ -46,6 +46,7 @@ export interface InstanceCheck {
 export type FromInstance =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly error: ErrorBody }
+  /** `id` is that of the question; 0 after a change of cloudware, unasked. */
   | { readonly type: 'checked'; readonly id: number; readonly check: InstanceCheck }
 
 export type ToRelease = { readonly type: 'release'; readonly options: ProgramOptions }

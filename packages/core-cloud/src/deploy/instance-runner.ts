@@ -51,6 +51,9 @@ export function runInstance(options: InstanceRunnerOptions): void {
     })
     return cloudware
   }
+  const answer = async (id: number): Promise<void> => {
+    await channel.send({ type: 'checked', id, check: await check(options, running) })
+  }
   const start = async (wanted: InstanceOptions): Promise<void> => {
     running = open(options, wanted)
     const applied = setCloudware(wanted.cloudware)
@@ -82,8 +85,9 @@ export function runInstance(options: InstanceRunnerOptions): void {
   channel.onGone(() => void end(orphanDeadlineMs))
   channel.onMessage(message => {
     if (message.type === 'start') void start(message.options)
-    else if (message.type === 'cloudware') void setCloudware(message.packages)
-    else if (message.type === 'check') void check(options, running).then(result => channel.send({ type: 'checked', id: message.id, check: result }))
+    // Whoever changed the packages wants to know soon how they do.
+    else if (message.type === 'cloudware') void setCloudware(message.packages).then(() => answer(0))
+    else if (message.type === 'check') void answer(message.id)
     else void end(message.deadlineMs)
   })
 }

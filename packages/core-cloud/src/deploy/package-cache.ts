@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Compile } from 'typebox/compile'
-import { PackageJson, type PackageRef } from '../cloudware/manifest.js'
+import { parsePackageJson } from '@aaas/core-cloud/cloudware'
+import type { PackageJson, PackageRef } from '../cloudware/manifest.js'
 import { CloudError } from '../kernel/errors.js'
 
 /** Where tarballs come from: `packageChunk` of the control plane. */
@@ -35,7 +35,6 @@ export interface PackageCache {
   prune(keep: ReadonlySet<string>): Promise<void>
 }
 
-const packageJsonForm = Compile(PackageJson)
 const digestPattern = /^[0-9a-f]{128}$/
 
 export function createPackageCache(options: PackageCacheOptions): PackageCache {
@@ -45,7 +44,8 @@ export function createPackageCache(options: PackageCacheOptions): PackageCache {
 
   const load = async (ref: PackageRef): Promise<void> => {
     const target = join(dir, ref.digest)
-    const found = await readPackageJson(target)
+    // A damaged folder (a disk that lost power) is fetched and written anew.
+    const found = await readPackageJson(target).catch(() => undefined)
     if (found !== undefined) {
       loaded.set(ref.digest, found)
       return
@@ -58,7 +58,7 @@ export function createPackageCache(options: PackageCacheOptions): PackageCache {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await options.unpack(tarball, target)
     const packageJson = await readPackageJson(target)
-    if (packageJson === undefined) throw new CloudError('core.cloudware.invalid-package', `${ref.name} has no valid package.json`)
+    if (packageJson === undefined) throw new CloudError('core.cloudware.invalid-package', `${ref.name} has no package.json`)
     loaded.set(ref.digest, packageJson)
   }
 
@@ -105,10 +105,11 @@ async function download(readChunk: ReadChunk, digest: string, maxBytes: number):
   return { tarball: Buffer.concat(chunks), signature: first.signature }
 }
 
-/** @returns undefined when there is no folder: it is written as a whole or not at all. */
+/**
+ * @returns undefined when there is no folder: it is written as a whole or not at all.
+ * @throws CloudError `core.cloudware.invalid-manifest`.
+ */
 async function readPackageJson(dir: string): Promise<PackageJson | undefined> {
   const text = await readFile(join(dir, 'package.json'), 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const value: unknown = JSON.parse(text)
-  return packageJsonForm.Check(value) ? value : undefined
+  return text === undefined ? undefined : parsePackageJson(JSON.parse(text))
 }

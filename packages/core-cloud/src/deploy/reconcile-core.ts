@@ -262,7 +262,7 @@ class Draft {
     // A refused package may be accepted when somebody changes what is desired: the trust may have changed with it.
     const packages = Object.fromEntries(Object.entries(rest.packages).filter(([, progress]) => progress.state !== 'refused'))
     const vacancies = rest.vacancies.filter(vacancy => vacancy.revision !== revision)
-    const fallback = rest.good ?? (candidate !== undefined && revisionOf(candidate) !== revision ? candidate : undefined)
+    const fallback = rest.good ?? (candidate?.generation === failure.generation ? undefined : candidate)
     this.world = { ...rest, packages, vacancies, failure, ...(fallback === undefined ? {} : { good: fallback }) }
     this.effects.push({ type: 'save' })
   }
@@ -337,9 +337,11 @@ class Draft {
       if (rest.good?.generation === target.generation) return
       this.world = { ...rest, good: target }
       this.effects.push({ type: 'save' })
-    } else if (rest.good === undefined && live.some(one => one.state === 'ready' && one.revision === revisionOf(target))) {
-      this.world = { ...this.world, candidate: target }
+      return
     }
+    const [revision, settings] = [revisionOf(target), settingsOf(target)]
+    const serves = live.some(one => one.state === 'ready' && one.revision === revision && one.settings === settings)
+    if (rest.good === undefined && serves) this.world = { ...this.world, candidate: target }
   }
 
   #fetch(ref: PackageRef): void {

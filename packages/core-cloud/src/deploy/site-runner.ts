@@ -258,7 +258,9 @@ export class SiteRunner {
   }
 
   #checked(instance: string, process: Process, check: InstanceCheck): void {
+    const before = cloudwareStates(process.check)
     process.check = check
+    if (cloudwareStates(check) !== before) this.#ports.stateChanged()
     process.answeredAt = this.#ports.clock.monotonic()
     const wasHealthy = process.failedChecks < unhealthyAfter
     process.failedChecks = check.problem === undefined ? 0 : process.failedChecks + 1
@@ -321,6 +323,11 @@ export class SiteRunner {
       ...(check === undefined ? {} : { memoryBytes: check.memoryBytes, cpuMs: check.cpuMs }),
     }
   }
+}
+
+/** What of the packages' status is news; their counters go with the next report. */
+function cloudwareStates(check: InstanceCheck | undefined): string {
+  return (check?.cloudware ?? []).map(one => `${one.name} ${one.digest} ${one.state} ${one.restarts}`).join('\n')
 }
 
 /** Path of the unix socket of an instance. */

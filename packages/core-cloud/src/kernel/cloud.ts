@@ -4,8 +4,8 @@ import {
   type Contract,
   type Handlers,
   localClient,
-  serveContract,
   type ServeOptions,
+  serveContract,
 } from '@aaas/core-cloud/contract'
 import type { Bus } from '../bus/bus.js'
 import type { Clock } from './clock.js'
@@ -32,7 +32,8 @@ export interface CloudOptions {
 }
 
 /** How a provided service is on the bus. */
-export interface ProvideOptions extends Pick<ServeOptions<Contract>, 'queue' | 'authorize' | 'maxInFlight' | 'maxQueued'> {
+export interface ProvideOptions
+  extends Pick<ServeOptions<Contract>, 'queue' | 'authorize' | 'maxInFlight' | 'maxQueued'> {
   /** False: only this process may call it. Default true. */
   readonly remote?: boolean
 }
@@ -79,8 +80,12 @@ export function createCloud(options: CloudOptions): Cloud {
   const clientOf = <C extends Contract>(contract: C, use: UseOptions): Client<C> => {
     const local = provided.get(contract.name)
     if (local !== undefined) return local.client as Client<C>
-    if (options.bus !== undefined) return busClient({ bus: options.bus, contract, prefix: use.prefix ?? prefix, clock, ids })
-    throw new CloudError('core.bus.no-responder', `${options.name} does not provide ${contract.name} and has no bus to reach it`)
+    if (options.bus !== undefined)
+      return busClient({ bus: options.bus, contract, prefix: use.prefix ?? prefix, clock, ids })
+    throw new CloudError(
+      'core.bus.no-responder',
+      `${options.name} does not provide ${contract.name} and has no bus to reach it`,
+    )
   }
 
   return {
@@ -94,7 +99,11 @@ export function createCloud(options: CloudOptions): Cloud {
         async serve(bus) {
           if (!remote) return
           const served = await serveContract({ ...serving, bus, contract, handlers, prefix, clock, logger })
-          lifecycle.add({ name: contract.name, drain: () => served.drain(), dispose: () => Promise.resolve(served[Symbol.asyncDispose]()) })
+          lifecycle.add({
+            name: contract.name,
+            drain: () => served.drain(),
+            dispose: () => Promise.resolve(served[Symbol.asyncDispose]()),
+          })
         },
       })
     },
@@ -108,7 +117,10 @@ export function createCloud(options: CloudOptions): Cloud {
   }
 }
 
-async function startAll(bus: Bus | undefined, services: readonly { readonly serve: (bus: Bus) => Promise<void> }[]): Promise<void> {
+async function startAll(
+  bus: Bus | undefined,
+  services: readonly { readonly serve: (bus: Bus) => Promise<void> }[],
+): Promise<void> {
   if (bus === undefined) return
   for (const service of services) await service.serve(bus)
 }

@@ -1,5 +1,5 @@
-import { flawOf, propertiesOf, validatorOf, valueOfText } from '@aaas/core-cloud/contract'
 import { readFile } from 'node:fs/promises'
+import { flawOf, propertiesOf, validatorOf, valueOfText } from '@aaas/core-cloud/contract'
 import type { Static, TSchema } from 'typebox'
 import { CloudError } from './errors.js'
 
@@ -28,7 +28,9 @@ export async function loadConfig<S extends TSchema>(schema: S, sources: ConfigSo
   merge(merged, fromEnvironment(schema, sources.environment ?? {}, sources.prefix ?? 'AAAS_'))
   if (validatorOf(schema).Check(merged)) return merged as Static<S>
   const { field, reason } = flawOf(schema, merged)
-  throw new CloudError('core.kernel.invalid-config', `configuration: ${field === '' ? 'it' : field} ${reason}`, { field })
+  throw new CloudError('core.kernel.invalid-config', `configuration: ${field === '' ? 'it' : field} ${reason}`, {
+    field,
+  })
 }
 
 async function readConfigFile(file: string): Promise<Fields> {
@@ -46,13 +48,24 @@ async function readConfigFile(file: string): Promise<Fields> {
     throw new CloudError('core.kernel.invalid-config', `${file} is not JSON`, { field: 'file', cause })
   }
   if (isFields(value)) return value
-  throw new CloudError('core.kernel.invalid-config', `${file} must hold one JSON object of at most 1 MiB`, { field: 'file' })
+  throw new CloudError('core.kernel.invalid-config', `${file} must hold one JSON object of at most 1 MiB`, {
+    field: 'file',
+  })
 }
 
-function fromEnvironment(schema: TSchema, environment: Readonly<Record<string, string | undefined>>, prefix: string): Fields {
+function fromEnvironment(
+  schema: TSchema,
+  environment: Readonly<Record<string, string | undefined>>,
+  prefix: string,
+): Fields {
   const fields: Fields = {}
   for (const [name, property] of Object.entries(propertiesOf(schema))) {
-    const variable = prefix + name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replaceAll('-', '_').toUpperCase()
+    const variable =
+      prefix +
+      name
+        .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+        .replaceAll('-', '_')
+        .toUpperCase()
     if (Object.keys(propertiesOf(property)).length > 0) {
       const nested = fromEnvironment(property, environment, `${variable}_`)
       if (Object.keys(nested).length > 0) fields[name] = nested

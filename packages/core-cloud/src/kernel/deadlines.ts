@@ -73,7 +73,8 @@ export class Deadlines {
       else if (entry.due < next) next = entry.due
     }
     if (next < this.#armedFor) this.#arm(next)
-    for (const entry of fired.sort((a, b) => a.due - b.due)) {
+    // The list is newest first; equals fire in the order they were added.
+    for (const entry of fired.reverse().sort((a, b) => a.due - b.due)) {
       // One that was removed by the expiry of another does not fire any more.
       if (entry.before === undefined && this.#first !== entry) continue
       this.remove(entry)

@@ -44,6 +44,8 @@ export class Exchange implements ExchangeEvents {
   #tried: UpstreamPool[] = []
   #attempts = 0
   #repeats = 0
+  /** Why an attempt failed that the instance may have seen. */
+  #lastError: Error | undefined
   #head: ResponseHead | undefined
   #parts: Buffer[] = []
   #received = 0
@@ -105,6 +107,10 @@ export class Exchange implements ExchangeEvents {
   /** Nobody can take it: all full is the client's cue to come back, none reachable as well. */
   #reject(): void {
     const { pools, site } = this.#options
+    if (this.#lastError !== undefined) {
+      this.#failWith(this.#lastError)
+      return
+    }
     site.rejected += 1
     const full = this.#tried.length === 0 && pools.some(pool => pool.ready && pool.full)
     const code = full ? 'core.load-balancer.overloaded' : 'core.load-balancer.no-instance'
@@ -163,6 +169,7 @@ export class Exchange implements ExchangeEvents {
     const pool = this.#pool
     const fresh = this.#connection?.fresh ?? true
     pool?.failed(fresh)
+    if (failure.kind !== 'unsent') this.#lastError = failure.error
     if (pool !== undefined && this.#mayRepeat(failure)) {
       const { pools, turn } = this.#options
       this.#leave()
@@ -176,7 +183,11 @@ export class Exchange implements ExchangeEvents {
       this.#attempt(true)
       return
     }
-    this.#finish(new CloudError('core.load-balancer.instance-failed', 'the instance failed', { cause: failure.error }), 'failed')
+    this.#failWith(failure.error)
+  }
+
+  #failWith(cause: Error): void {
+    this.#finish(new CloudError('core.load-balancer.instance-failed', 'the instance failed', { cause }), 'failed')
   }
 
   onDrain(): void {

@@ -33,7 +33,12 @@ test('hub, in its own process', async t => {
     async () => {
       const clock = new ManualClock()
       const folder = socketFolder()
-      const hub = await listenBus({ socketPath: `${folder.path}/hub`, clock, logger: silentLogger, authenticate: () => undefined })
+      const hub = await listenBus({
+        socketPath: `${folder.path}/hub`,
+        clock,
+        logger: silentLogger,
+        authenticate: () => undefined,
+      })
       let count = 0
       return {
         clock,
@@ -68,7 +73,13 @@ test('unix socket, between processes', async t => {
         clock,
         passTime: ms => clock.pass(ms),
         async connect() {
-          const bus = await connectBus({ socketPath, token: `peer-${count++}`, clock, ids: systemIds(), logger: silentLogger })
+          const bus = await connectBus({
+            socketPath,
+            token: `peer-${count++}`,
+            clock,
+            ids: systemIds(),
+            logger: silentLogger,
+          })
           open.push(bus)
           return bus
         },

@@ -12,16 +12,27 @@ type Call = readonly [string, ...unknown[]]
 const shown = (value: unknown): unknown => (value instanceof Uint8Array ? [...value] : value)
 
 /** Stands for either side of a link and notes what it was told. */
-function recorder(): { readonly calls: Call[]; readonly side: HubLink & PeerLink & Greeting & { hello(version: number, token: string): void } } {
+function recorder(): {
+  readonly calls: Call[]
+  readonly side: HubLink & PeerLink & Greeting & { hello(version: number, token: string): void }
+} {
   const calls: Call[] = []
   const side = new Proxy({} as HubLink & PeerLink & Greeting & { hello(version: number, token: string): void }, {
-    get: (_, name) => (...args: unknown[]) => void calls.push([String(name), ...args.map(shown)]),
+    get:
+      (_, name) =>
+      (...args: unknown[]) =>
+        void calls.push([String(name), ...args.map(shown)]),
   })
   return { calls, side }
 }
 
 /** Every frame of both directions once. */
-function allFrames(): { readonly peer: Buffer; readonly hub: Buffer; readonly peerCalls: Call[]; readonly hubCalls: Call[] } {
+function allFrames(): {
+  readonly peer: Buffer
+  readonly hub: Buffer
+  readonly peerCalls: Call[]
+  readonly hubCalls: Call[]
+} {
   const headers = encodeHeaders({ trace: 'äöü', 'idempotency-key': 'k' })
   const payload = Buffer.from([0, 1, 255])
   const none = Buffer.alloc(0)
@@ -67,7 +78,10 @@ test('what one side writes the other side reads', async t => {
   ] as const) {
     const { calls: seen, side } = recorder()
     new FrameSplitter(maxFrameBytes).push(stream, frame => read(frame, side))
-    t.same(seen, calls.map(call => call.map(shown)))
+    t.same(
+      seen,
+      calls.map(call => call.map(shown)),
+    )
   }
 })
 
@@ -121,9 +135,16 @@ test('a frame that is too short or too long for its fields is refused', async t 
     new FrameSplitter(maxFrameBytes).push(stream, frame => {
       const { side } = recorder()
       // Frames that end in a payload may be cut inside it: that is another payload, not a mistake.
-      const open: readonly number[] = [FrameType.publish, FrameType.request, FrameType.reply, FrameType.answered, FrameType.deliver]
+      const open: readonly number[] = [
+        FrameType.publish,
+        FrameType.request,
+        FrameType.reply,
+        FrameType.answered,
+        FrameType.deliver,
+      ]
       if (open.includes(frame[0] ?? 0)) return
-      for (let length = 1; length < frame.length; length++) t.throws(() => read(frame.subarray(0, length), side), ProtocolError)
+      for (let length = 1; length < frame.length; length++)
+        t.throws(() => read(frame.subarray(0, length), side), ProtocolError)
       t.throws(() => read(Buffer.concat([frame, Buffer.from([0])]), side), ProtocolError)
     })
   }

@@ -1,12 +1,26 @@
 import { once } from 'node:events'
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
-import { createLogger, type Logger, type LogRecord, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import {
+  createLogger,
+  type Logger,
+  type LogRecord,
+  silentLogger,
+  systemClock,
+  systemIds,
+} from '@aaas/core-cloud/kernel'
 import { ManualClock } from '@aaas/testing'
 import { type Test, test } from 'tap'
 import { wireVersion } from '../../src/bus/frame.js'
 import { FrameWriter, hubLinkOver } from '../../src/bus/frame-writer.js'
-import { type Bus, type BusHub, type BusHubLimits, type BusIdentity, connectBus, listenBus } from '../../src/bus/index.js'
+import {
+  type Bus,
+  type BusHub,
+  type BusHubLimits,
+  type BusIdentity,
+  connectBus,
+  listenBus,
+} from '../../src/bus/index.js'
 import { socketFolder } from './fixture/processes.js'
 
 const clock = systemClock({ keepAlive: true })
@@ -21,7 +35,10 @@ interface HubOptions {
   readonly hubClock?: ManualClock
 }
 
-async function openHub(t: Test, options: HubOptions = {}): Promise<{ hub: BusHub; socketPath: string; join(token?: string): Promise<Bus> }> {
+async function openHub(
+  t: Test,
+  options: HubOptions = {},
+): Promise<{ hub: BusHub; socketPath: string; join(token?: string): Promise<Bus> }> {
   const folder = socketFolder()
   const socketPath = `${folder.path}/hub`
   const identities = options.identities ?? { token: {} }
@@ -31,7 +48,9 @@ async function openHub(t: Test, options: HubOptions = {}): Promise<{ hub: BusHub
     logger: options.logger ?? silentLogger,
     authenticate: token => {
       const identity = identities[token]
-      return identity === undefined ? undefined : { name: token, kind: 'site', publish: everything, subscribe: everything, ...identity }
+      return identity === undefined
+        ? undefined
+        : { name: token, kind: 'site', publish: everything, subscribe: everything, ...identity }
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
@@ -133,9 +152,15 @@ test('a socket left behind by a killed process is replaced, anything else is lef
   await hub[Symbol.asyncDispose]()
   writeFileSync(socketPath, 'a letter')
   await t.rejects(listenBus(options), { code: 'core.kernel.invalid-config', field: 'socketPath' })
-  await t.rejects(listenBus({ ...options, socketPath: `${folder.path}/${'x'.repeat(120)}` }), { code: 'core.kernel.invalid-config' })
-  await t.rejects(listenBus({ ...options, socketPath: `${folder.path}/no/such/folder` }), { code: 'core.kernel.not-writable' })
-  await t.rejects(connectBus({ ...options, socketPath: 'x'.repeat(120), token: '', ids }), { code: 'core.kernel.invalid-config' })
+  await t.rejects(listenBus({ ...options, socketPath: `${folder.path}/${'x'.repeat(120)}` }), {
+    code: 'core.kernel.invalid-config',
+  })
+  await t.rejects(listenBus({ ...options, socketPath: `${folder.path}/no/such/folder` }), {
+    code: 'core.kernel.not-writable',
+  })
+  await t.rejects(connectBus({ ...options, socketPath: 'x'.repeat(120), token: '', ids }), {
+    code: 'core.kernel.invalid-config',
+  })
 })
 
 /** A socket file without a listener: bound under one name, renamed, closed. */
@@ -149,7 +174,10 @@ async function leaveSocket(path: string): Promise<void> {
 
 // ---- hostile peers, who speak to the socket directly
 
-async function raw(t: Test, socketPath: string): Promise<{ socket: Socket; link: ReturnType<typeof hubLinkOver>; closed: Promise<unknown> }> {
+async function raw(
+  t: Test,
+  socketPath: string,
+): Promise<{ socket: Socket; link: ReturnType<typeof hubLinkOver>; closed: Promise<unknown> }> {
   const socket = connectSocket(socketPath)
   t.teardown(() => void socket.destroy())
   socket.on('error', () => undefined)
@@ -185,7 +213,7 @@ test('hostile connections are closed, and the others do not notice', async t => 
       link.hello(wireVersion, 'token')
       socket.once('data', () => socket.write(Buffer.from([0, 0, 0, 5, 34, 0, 0, 0, 1])))
     },
-    'noise': ({ socket }) => void socket.write(Buffer.alloc(4_096, 0x55)),
+    noise: ({ socket }) => void socket.write(Buffer.alloc(4_096, 0x55)),
   }
   for (const [name, attack] of Object.entries(cases)) {
     const peer = await raw(t, socketPath)

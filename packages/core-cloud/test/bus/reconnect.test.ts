@@ -1,6 +1,13 @@
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { type Test, test } from 'tap'
-import { type Bus, type BusConnectionState, type BusHub, connectBus, type ConnectLimits, listenBus } from '../../src/bus/index.js'
+import {
+  type Bus,
+  type BusConnectionState,
+  type BusHub,
+  type ConnectLimits,
+  connectBus,
+  listenBus,
+} from '../../src/bus/index.js'
 import { socketFolder, start, stop } from './fixture/processes.js'
 
 const clock = systemClock({ keepAlive: true })
@@ -18,7 +25,10 @@ function listen(socketPath: string): Promise<BusHub> {
 }
 
 /** States as they come, each awaited in turn. */
-function stateWatch(): { readonly onState: (state: BusConnectionState) => void; readonly next: (state: BusConnectionState) => Promise<void> } {
+function stateWatch(): {
+  readonly onState: (state: BusConnectionState) => void
+  readonly next: (state: BusConnectionState) => Promise<void>
+} {
   const seen: BusConnectionState[] = []
   let wake: () => void = () => undefined
   return {
@@ -33,8 +43,19 @@ function stateWatch(): { readonly onState: (state: BusConnectionState) => void; 
   }
 }
 
-async function join(t: Test, socketPath: string, options: { token?: string; onState?: (state: BusConnectionState) => void; limits?: Partial<ConnectLimits> } = {}): Promise<Bus> {
-  const bus = await connectBus({ socketPath, token: options.token ?? 'peer', clock, ids, logger: silentLogger, ...options })
+async function join(
+  t: Test,
+  socketPath: string,
+  options: { token?: string; onState?: (state: BusConnectionState) => void; limits?: Partial<ConnectLimits> } = {},
+): Promise<Bus> {
+  const bus = await connectBus({
+    socketPath,
+    token: options.token ?? 'peer',
+    clock,
+    ids,
+    logger: silentLogger,
+    ...options,
+  })
   t.teardown(() => bus[Symbol.asyncDispose]())
   return bus
 }
@@ -52,7 +73,9 @@ test('after a restart of the hub everything goes on', async t => {
   await far.subscribe('echo', async message => message.respond?.(message.payload), { queue: 'q' })
   const dropped = await far.subscribe('old', () => undefined)
   const told = new Promise<unknown>(resolve => {
-    void far.subscribe('hold', message => message.signal?.addEventListener('abort', () => resolve(message.signal?.reason)))
+    void far.subscribe('hold', message =>
+      message.signal?.addEventListener('abort', () => resolve(message.signal?.reason)),
+    )
   })
   await far.publish('sync', Buffer.from(''))
 
@@ -66,10 +89,14 @@ test('after a restart of the hub everything goes on', async t => {
 
   await dropped.drain()
   // It is sent before its subscription: it may find nobody, but it must not hang or be lost silently.
-  const waiting = near.request('late', Buffer.from('waited'), { deadline: soon() }).then(text, (error: { code?: string }) => error.code)
+  const waiting = near
+    .request('late', Buffer.from('waited'), { deadline: soon() })
+    .then(text, (error: { code?: string }) => error.code)
   const published = near.publish('sync', Buffer.from(''))
   const subscribed = near.subscribe('late', async message => message.respond?.(message.payload))
-  await t.rejects(near.request('late', Buffer.from(''), { deadline: clock.now() + 20 }), { code: 'core.contract.deadline-exceeded' })
+  await t.rejects(near.request('late', Buffer.from(''), { deadline: clock.now() + 20 }), {
+    code: 'core.contract.deadline-exceeded',
+  })
   const cancel = new AbortController()
   const cancelled = near.request('late', Buffer.from(''), { deadline: soon(), signal: cancel.signal })
   cancel.abort()
@@ -118,7 +145,10 @@ test('callers of a killed process learn it at once, another member takes over', 
   const folder = socketFolder()
   const socketPath = `${folder.path}/hub`
   const hub = await listen(socketPath)
-  const servers = await Promise.all([start('echo-process.js', socketPath, 'one'), start('echo-process.js', socketPath, 'two')])
+  const servers = await Promise.all([
+    start('echo-process.js', socketPath, 'one'),
+    start('echo-process.js', socketPath, 'two'),
+  ])
   t.teardown(async () => {
     for (const server of servers) await stop(server)
     await hub[Symbol.asyncDispose]()
@@ -150,7 +180,8 @@ test('a planned change of server processes under load loses no call', async t =>
   const callers = Array.from({ length: 16 }, async () => {
     while (!done) {
       const call = `call ${answered}`
-      if (text(await bus.request('echo', Buffer.from(call), { deadline: soon() })) !== call) t.fail('an answer of another call')
+      if (text(await bus.request('echo', Buffer.from(call), { deadline: soon() })) !== call)
+        t.fail('an answer of another call')
       answered += 1
     }
   })

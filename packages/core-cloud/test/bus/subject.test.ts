@@ -28,7 +28,10 @@ function matches(form: string, text: string): boolean {
 }
 
 test('matching agrees with a dumb model', async () => {
-  fc.assert(fc.property(pattern, subject, (form, text) => covers(form, text) === matches(form, text)), { numRuns: 2_000 })
+  fc.assert(
+    fc.property(pattern, subject, (form, text) => covers(form, text) === matches(form, text)),
+    { numRuns: 2_000 },
+  )
 })
 
 test('a pattern is allowed exactly when everything it stands for is', async () => {
@@ -44,24 +47,28 @@ test('a pattern is allowed exactly when everything it stands for is', async () =
 test('the index finds what matching finds, after any additions and removals', async () => {
   const step = fc.record({ form: pattern, remove: fc.boolean() })
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), fc.array(subject, { minLength: 1, maxLength: 5 }), (steps, subjects) => {
-      const index = new SubjectIndex<{ form: string }>()
-      const present: { form: string }[] = []
-      for (const { form, remove } of steps) {
-        const at = present.findIndex(entry => entry.form === form)
-        if (remove && at >= 0) index.remove(form, present.splice(at, 1)[0]!)
-        else {
-          const entry = { form }
-          present.push(entry)
-          index.add(form, entry)
+    fc.property(
+      fc.array(step, { maxLength: 30 }),
+      fc.array(subject, { minLength: 1, maxLength: 5 }),
+      (steps, subjects) => {
+        const index = new SubjectIndex<{ form: string }>()
+        const present: { form: string }[] = []
+        for (const { form, remove } of steps) {
+          const at = present.findIndex(entry => entry.form === form)
+          if (remove && at >= 0) index.remove(form, present.splice(at, 1)[0]!)
+          else {
+            const entry = { form }
+            present.push(entry)
+            index.add(form, entry)
+          }
         }
-      }
-      return subjects.every(text => {
-        const found = new Set(index.match(text))
-        const expected = present.filter(({ form }) => matches(form, text))
-        return found.size === expected.length && expected.every(entry => found.has(entry))
-      })
-    }),
+        return subjects.every(text => {
+          const found = new Set(index.match(text))
+          const expected = present.filter(({ form }) => matches(form, text))
+          return found.size === expected.length && expected.every(entry => found.has(entry))
+        })
+      },
+    ),
     { numRuns: 500 },
   )
 })
@@ -69,7 +76,8 @@ test('the index finds what matching finds, after any additions and removals', as
 test('forms', async t => {
   for (const text of ['a', 'A-b_9', 'a.b', 'x'.repeat(255)]) t.ok(isSubject(text) && isPattern(text), text)
   for (const text of ['*', '>', 'a.*', 'a.>', '*.>']) t.ok(!isSubject(text) && isPattern(text), text)
-  for (const text of ['', '.', 'a.', '.a', 'a..b', '>.a', 'a.>.b', 'a>', 'a b', 'ä', 'x'.repeat(256)]) t.notOk(isPattern(text), text)
+  for (const text of ['', '.', 'a.', '.a', 'a..b', '>.a', 'a.>.b', 'a>', 'a b', 'ä', 'x'.repeat(256)])
+    t.notOk(isPattern(text), text)
   t.ok(coveredBy(['x.>', 'a.*'], 'a.b'))
   t.notOk(coveredBy([], 'a'))
 })

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Actor, type CallOptions, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { type Bus, connectBus, listenBus, memoryBus } from '@aaas/core-cloud/bus'
+import { type Actor, type CallOptions, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { ManualClock } from '@aaas/testing'
 import { test } from 'tap'
 import { type ContractFixture, contractSuite } from '../../src/contract/contract-suite.js'
@@ -26,7 +26,9 @@ const logger = silentLogger
 function actingAs<C extends Contract>(client: Client<C>, actor: Actor | undefined): Client<C> {
   if (actor === undefined) return client
   const calls = Object.entries(client as Record<string, (input: unknown, options?: CallOptions) => Promise<unknown>>)
-  return Object.fromEntries(calls.map(([name, call]) => [name, (input: unknown, options?: CallOptions) => call(input, { ...options, actor })])) as Client<C>
+  return Object.fromEntries(
+    calls.map(([name, call]) => [name, (input: unknown, options?: CallOptions) => call(input, { ...options, actor })]),
+  ) as Client<C>
 }
 
 test('local', async t => {
@@ -45,7 +47,13 @@ test('local', async t => {
   )
 })
 
-async function overBus<C extends Contract>(contract: C, handlers: Handlers<C>, near: Bus, far: Bus, clock: ManualClock): Promise<(actor?: Actor) => Client<C>> {
+async function overBus<C extends Contract>(
+  contract: C,
+  handlers: Handlers<C>,
+  near: Bus,
+  far: Bus,
+  clock: ManualClock,
+): Promise<(actor?: Actor) => Client<C>> {
   await serveContract({ bus: far, contract, handlers, prefix: 'site.shop', queue: 'sample', clock, logger })
   const client = busClient({ bus: near, contract, prefix: 'site.shop', clock, ids })
   return actor => actingAs(client, actor)
@@ -101,7 +109,9 @@ test('unix socket bus', async t => {
 /** Tokens are the actor itself: enough for a test. */
 const tokenOf = (actor: Actor): string => Buffer.from(JSON.stringify(actor)).toString('base64url')
 function actorOf(authorization: string | undefined): Actor | undefined {
-  return authorization === undefined ? undefined : (JSON.parse(Buffer.from(authorization.slice(7), 'base64url').toString()) as Actor)
+  return authorization === undefined
+    ? undefined
+    : (JSON.parse(Buffer.from(authorization.slice(7), 'base64url').toString()) as Actor)
 }
 
 test('HTTP, through Request and Response', async t => {
@@ -122,8 +132,17 @@ test('HTTP, through Request and Response', async t => {
             ids,
             logger,
           })
-          const fetch: Fetch = async (url, init) => (await handler(new Request(url, init))) ?? new Response('nothing here', { status: 404 })
-          return actor => httpClient({ contract, baseUrl: 'http://test/api', clock, ids, fetch, ...(actor === undefined ? {} : { token: tokenOf(actor) }) })
+          const fetch: Fetch = async (url, init) =>
+            (await handler(new Request(url, init))) ?? new Response('nothing here', { status: 404 })
+          return actor =>
+            httpClient({
+              contract,
+              baseUrl: 'http://test/api',
+              clock,
+              ids,
+              fetch,
+              ...(actor === undefined ? {} : { token: tokenOf(actor) }),
+            })
         },
         async [Symbol.asyncDispose]() {},
       }
@@ -155,7 +174,14 @@ test('HTTP, over a socket', async t => {
           })
           await new Promise<void>(resolve => server?.listen(0, '127.0.0.1', resolve))
           const { port } = server.address() as AddressInfo
-          return actor => httpClient({ contract, baseUrl: `http://127.0.0.1:${port}`, clock, ids, ...(actor === undefined ? {} : { token: () => tokenOf(actor) }) })
+          return actor =>
+            httpClient({
+              contract,
+              baseUrl: `http://127.0.0.1:${port}`,
+              clock,
+              ids,
+              ...(actor === undefined ? {} : { token: () => tokenOf(actor) }),
+            })
         },
         async [Symbol.asyncDispose]() {
           server?.closeAllConnections()

@@ -105,6 +105,19 @@ test('a version that was just started serves on when the next one fails at once'
   t.same(site.routed().map(one => one.version), [1, 1])
 })
 
+test('cloudware that is refused leaves a site that was just started as it is', async t => {
+  const site = new SimulatedSite(14)
+  site.behaviours.set(9, 'tampered')
+  site.want(desiredSite({ version: 1, generation: 1 }))
+  for (let count = 0; count < 100 && site.ready() < 2; count++) site.step()
+  const cloudware = [{ package: { name: 'vip', version: '1.0.0', digest: 'digest-9' }, config: {} }]
+  site.want(desiredSite({ version: 1, generation: 2, cloudware }))
+  site.run()
+  t.match(observe(site).failure, { version: 1, step: 'fetch', reason: 'vip@1.0.0: bad signature' })
+  t.equal(site.routed().length, 2)
+  t.notOk(site.effects.some(effect => effect.type === 'stop' || effect.type === 'configure'))
+})
+
 test('a crashed instance is replaced at once, then ever more slowly, and without end', async t => {
   const site = live(6)
   t.ok(site.kill())

@@ -114,14 +114,14 @@ export class TestPlatform implements AsyncDisposable {
     return platform
   }
 
-  get #controlSocket(): string {
+  get controlSocket(): string {
     return join(this.home, 'run', 'control.sock')
   }
 
   async startControl(): Promise<void> {
     const identity = { name: 'h1', kind: 'host', publish: ['control.>'], subscribe: ['host.h1.>', 'control.desired-changed'] }
     this.#hub = await listenBus({
-      socketPath: this.#controlSocket,
+      socketPath: this.controlSocket,
       clock,
       logger,
       authenticate: token => (token === 'secret' ? identity : undefined),
@@ -139,7 +139,7 @@ export class TestPlatform implements AsyncDisposable {
     this.host = await startHost({
       home: this.home,
       hostId: 'h1',
-      controlSocket: this.#controlSocket,
+      controlSocket: this.controlSocket,
       controlToken: 'secret',
       edgePort: 0,
       environment: { PATH: process.env.PATH },
@@ -157,10 +157,11 @@ export class TestPlatform implements AsyncDisposable {
   }
 
   /** Builds and signs the sample program as a package of this version. */
-  async publish(version: string, source = sampleProgram): Promise<PackageRef> {
+  async publish(version: string, source = sampleProgram, change: { name?: string; kind?: string; hooks?: object[] } = {}): Promise<PackageRef> {
     const dir = await mkdtemp(join(this.home, 'build-'))
-    const manifest = { kind: 'site', engine: '*', entry: 'main.mjs' }
-    await writeFile(join(dir, 'package.json'), JSON.stringify({ name: 'sample', version, type: 'module', aaas: manifest }))
+    const { name = 'sample', kind = 'site', hooks } = change
+    const manifest = { kind, engine: '*', entry: 'main.mjs', ...(hooks === undefined ? {} : { hooks }) }
+    await writeFile(join(dir, 'package.json'), JSON.stringify({ name, version, type: 'module', aaas: manifest }))
     await writeFile(join(dir, 'main.mjs'), source)
     const { ref, tarball } = await buildPackage({ dir })
     const signature = signPackage({ tarball, publisher: 'test', privateKeyPem: this.#keys.privateKeyPem })

@@ -7,6 +7,9 @@ import { show, table } from './output.js'
 import { templates } from './platform-templates.js'
 import { wholeNumber } from './site-commands.js'
 
+/** Units a SKU must have to be ordered by the proof, which gives them back. */
+const leastStock = 20
+
 /** `aaas site prove NAME`: an open-loop load at the asked rate; exit code 1 when the site does not do what was asked. */
 export function proveCommand(site: Command, context: () => CliContext): void {
   site
@@ -62,11 +65,11 @@ async function openTarget(
     requestsPerSecond: 100_000,
   })
   const { products } = await call<{ products: { slug: string; available: number }[] }>('business.catalogue', 'listProducts', { limit: 100 })
-  const slugs = products.filter(product => product.available > 100).map(product => product.slug)
+  const slugs = products.filter(product => product.available >= leastStock).map(product => product.slug)
   const skus: string[] = []
   for (const slug of slugs.slice(0, 60)) {
     const product = await call<{ skus: { sku: string; available: number }[] }>('business.catalogue', 'getProduct', { slug })
-    skus.push(...product.skus.filter(sku => sku.available > 100).map(sku => sku.sku))
+    skus.push(...product.skus.filter(sku => sku.available >= leastStock).map(sku => sku.sku))
   }
   return {
     target: {

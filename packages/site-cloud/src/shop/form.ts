@@ -19,7 +19,10 @@ export class Form {
   text(name: string, maxLength = 2000): string {
     const value = this.#fields.get(name) ?? ''
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-    return value.slice(0, maxLength).replace(/[\u0000-\u001f\u007f]+/g, ' ').trim()
+    return value
+      .slice(0, maxLength)
+      .replace(/[\u0000-\u001f\u007f]+/g, ' ')
+      .trim()
   }
 
   /** Every value of a field that may come often, at most `limit` of them. */
@@ -49,7 +52,8 @@ export class Form {
 export async function readForm(request: ShopRequest, session: BrowserSession): Promise<Form> {
   refuseForeign(request)
   const type = request.raw.headers['content-type'] ?? ''
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) throw new CloudError('core.contract.invalid-input', 'not a form', { field: 'content-type' })
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type))
+    throw new CloudError('core.contract.invalid-input', 'not a form', { field: 'content-type' })
   const fields = new URLSearchParams(await readBody(request.raw))
   const expected = session.presentedFormToken
   if (expected === undefined || !same(expected, fields.get('form') ?? '')) throw forged('form token')

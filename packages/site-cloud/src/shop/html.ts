@@ -15,7 +15,13 @@ export const nothing = new Markup('')
 
 // U+E000 to U+E00F mark the holes of cached pages (see page-cache.ts): data may never bring one in.
 const unsafe = /[&<>"'\uE000-\uE00F]/
-const replacements: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const replacements: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 /** Escapes for element content and for attributes in either kind of quotes. */
 export function escapeHtml(text: string): string {
@@ -52,6 +58,9 @@ export function jsonScript(value: unknown, origin: string): Markup {
     if (original instanceof OriginUrl) return origin + original.path
     return typeof member === 'string' ? member.replace(/[\uE000-\uE00F]/g, '') : member
   })
-  const safe = text.replace(/</g, '\\u003c').replace(/\u2028/g, '\\u2028').replace(/\u2029/g, '\\u2029')
+  const safe = text
+    .replace(/</g, '\\u003c')
+    .replace(/\u2028/g, '\\u2028')
+    .replace(/\u2029/g, '\\u2029')
   return new Markup(`<script type="application/ld+json">${safe}</script>`)
 }

@@ -40,12 +40,20 @@ const paymentHeaders = { ...privateHeaders, 'content-security-policy': paymentPo
  *   `payment`: private, and its forms may lead to another origin.
  */
 export function page(body: Buffer | string, kind: 'shared' | 'private' | 'payment' = 'shared', status = 200): Reply {
-  return { status, headers: kind === 'shared' ? pageHeaders : kind === 'private' ? privateHeaders : paymentHeaders, body }
+  return {
+    status,
+    headers: kind === 'shared' ? pageHeaders : kind === 'private' ? privateHeaders : paymentHeaders,
+    body,
+  }
 }
 
 /** 303: whatever the method was, the browser goes on with GET. */
 export function seeOther(location: string): Reply {
-  return { status: 303, headers: { ...always, location, 'cache-control': 'no-store', 'content-type': 'text/plain' }, body: '' }
+  return {
+    status: 303,
+    headers: { ...always, location, 'cache-control': 'no-store', 'content-type': 'text/plain' },
+    body: '',
+  }
 }
 
 export function redirect(location: string, status: 301 | 302, headers: Readonly<Record<string, string>> = {}): Reply {
@@ -67,7 +75,11 @@ export function file(
   cacheControl: string,
   headers: Readonly<Record<string, string>> = {},
 ): Reply {
-  return { status: 200, headers: { ...always, 'content-type': contentType, 'cache-control': cacheControl, ...headers }, body }
+  return {
+    status: 200,
+    headers: { ...always, 'content-type': contentType, 'cache-control': cacheControl, ...headers },
+    body,
+  }
 }
 
 export const immutable = 'public, max-age=31536000, immutable'
@@ -75,7 +87,10 @@ export const immutable = 'public, max-age=31536000, immutable'
 /** Sends a reply; a HEAD gets the headers alone. */
 export function send(response: ServerResponse, reply: Reply, method: string, cookies: readonly string[]): void {
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body
-  const headers: Record<string, string | number | readonly string[]> = { ...reply.headers, 'content-length': body.length }
+  const headers: Record<string, string | number | readonly string[]> = {
+    ...reply.headers,
+    'content-length': body.length,
+  }
   if (cookies.length > 0) headers['set-cookie'] = cookies
   response.writeHead(reply.status, headers as Record<string, string | number | string[]>)
   response.end(method === 'HEAD' ? undefined : body)

@@ -57,7 +57,7 @@ export function readCookies(header: string): ReadonlyMap<string, string> {
     const mark = part.indexOf('=')
     if (mark <= 0) continue
     const name = part.slice(0, mark).trim()
-    if (!cookies.has(name)) cookies.set(name, part.slice(mark + 1).trim())
+    if (name !== '' && !cookies.has(name)) cookies.set(name, part.slice(mark + 1).trim())
   }
   return cookies
 }
@@ -66,7 +66,11 @@ export function readCookies(header: string): ReadonlyMap<string, string> {
  * The best language the shop has for an `Accept-Language` header. Any Chinese is served zh-CN.
  * Falls back to the shop's default.
  */
-export function negotiateLanguage(header: string | undefined, languages: readonly Language[], otherwise: Language): Language {
+export function negotiateLanguage(
+  header: string | undefined,
+  languages: readonly Language[],
+  otherwise: Language,
+): Language {
   let best: Language | undefined
   let bestQuality = 0
   for (const part of (header ?? '').slice(0, 500).split(',')) {

@@ -76,7 +76,8 @@ export class BrowserSession {
     const orders: GuestOrder[] = []
     for (const entry of (this.#get('orders') ?? '').split('|').slice(0, maxGuestOrders)) {
       const [number = '', accessToken = ''] = entry.split('.')
-      if (/^[A-Z0-9-]{8,40}$/.test(number) && /^[A-Za-z0-9_-]{8,128}$/.test(accessToken)) orders.push({ number, accessToken })
+      if (/^[A-Z0-9-]{8,40}$/.test(number) && /^[A-Za-z0-9_-]{8,128}$/.test(accessToken))
+        orders.push({ number, accessToken })
     }
     return orders
   }

@@ -37,12 +37,18 @@ const about: Localized = {
  */
 export function siteView(config: ShopConfig): SiteView {
   if (!config.languages.includes(config.defaultLanguage)) {
-    throw new CloudError('site.factory.invalid-site', `the default language '${config.defaultLanguage}' is not one of the languages`, {
-      field: 'config/defaultLanguage',
-    })
+    throw new CloudError(
+      'site.factory.invalid-site',
+      `the default language '${config.defaultLanguage}' is not one of the languages`,
+      {
+        field: 'config/defaultLanguage',
+      },
+    )
   }
   if (!isTimeZone(config.timeZone)) {
-    throw new CloudError('site.factory.invalid-site', `'${config.timeZone}' is not a time zone`, { field: 'config/timeZone' })
+    throw new CloudError('site.factory.invalid-site', `'${config.timeZone}' is not a time zone`, {
+      field: 'config/timeZone',
+    })
   }
   return {
     name: config.name,

@@ -10,7 +10,7 @@ import { changeCart, showCart } from './routes/cart-routes.js'
 import { showCheckout, submitCheckout } from './routes/checkout-routes.js'
 import { shopFiles } from './routes/file-routes.js'
 import { orderRoutes } from './routes/order-routes.js'
-import { openShop, type Route, type Shop, show, type StorefrontOptions, type Visit } from './routes/shop.js'
+import { openShop, type Route, type Shop, type StorefrontOptions, show, type Visit } from './routes/shop.js'
 import { type SiteRoutes, siteRoutes } from './routes/site-routes.js'
 import { BrowserSession } from './session.js'
 
@@ -27,7 +27,9 @@ interface RouteEntry {
  * The pages of a shop, as a handler for `node:http`. Complete without script; every link is built from the base path
  * that the edge names, every answer has a body and a status, and no error of a service reaches the buyer as it is.
  */
-export function createStorefront(options: StorefrontOptions): (request: IncomingMessage, response: ServerResponse) => void {
+export function createStorefront(
+  options: StorefrontOptions,
+): (request: IncomingMessage, response: ServerResponse) => void {
   const shop = openShop(options, shopFiles(options))
   const routes = routeTable(shop)
   const extras = siteRoutes(shop)
@@ -71,12 +73,20 @@ async function answer(
   session: BrowserSession,
 ): Promise<Reply> {
   const language = languageOf(shop, request)
-  const visit: Visit = { shop, request, session, language: language.language, context: shop.context(language.language, request.base), rest: '' }
+  const visit: Visit = {
+    shop,
+    request,
+    session,
+    language: language.language,
+    context: shop.context(language.language, request.base),
+    rest: '',
+  }
   try {
     if (request.method !== 'GET' && request.method !== 'HEAD' && request.method !== 'POST') {
       return message(visit, 405, visit.context.t.errors.badRequestTitle, visit.context.t.errors.badRequestText)
     }
-    const reply = language.path === undefined ? await besidePages(shop, extras, request) : await run(visit, routes, language.path)
+    const reply =
+      language.path === undefined ? await besidePages(shop, extras, request) : await run(visit, routes, language.path)
     return reply ?? (await notFound(visit))
   } catch (error) {
     return failed(visit, error)
@@ -84,13 +94,19 @@ async function answer(
 }
 
 /** The language of the address, and what follows it; without one, what the browser prefers. */
-function languageOf(shop: Shop, request: ShopRequest): { readonly language: Language; readonly path: string | undefined } {
+function languageOf(
+  shop: Shop,
+  request: ShopRequest,
+): { readonly language: Language; readonly path: string | undefined } {
   const end = request.path.indexOf('/', 1)
   const first = end === -1 ? request.path.slice(1) : request.path.slice(1, end)
   const language = shop.site.languages.find(known => known === first)
   if (language !== undefined) return { language, path: end === -1 ? '' : request.path.slice(end) }
   const { languages, defaultLanguage } = shop.site
-  return { language: negotiateLanguage(request.raw.headers['accept-language'], languages, defaultLanguage), path: undefined }
+  return {
+    language: negotiateLanguage(request.raw.headers['accept-language'], languages, defaultLanguage),
+    path: undefined,
+  }
 }
 
 async function besidePages(shop: Shop, extras: SiteRoutes, request: ShopRequest): Promise<Reply | undefined> {
@@ -98,7 +114,10 @@ async function besidePages(shop: Shop, extras: SiteRoutes, request: ShopRequest)
   if (request.path === '/') {
     const { languages, defaultLanguage } = shop.site
     const language = negotiateLanguage(request.raw.headers['accept-language'], languages, defaultLanguage)
-    return redirect(`${request.base}/${language}/`, 302, { vary: 'accept-language', 'cache-control': 'private, no-cache' })
+    return redirect(`${request.base}/${language}/`, 302, {
+      vary: 'accept-language',
+      'cache-control': 'private, no-cache',
+    })
   }
   if (request.path.startsWith('/assets/')) {
     const encoding = request.raw.headers['accept-encoding']
@@ -132,13 +151,20 @@ async function failed(visit: Visit, cause: unknown): Promise<Reply> {
   const { status } = error
   if (visit.request.wantsJson) {
     logFailure(visit, error)
-    return json({ ok: false, message: status === 403 ? errors.forgedText : status < 500 ? errors.badRequestText : errors.failedText }, status)
+    return json(
+      {
+        ok: false,
+        message: status === 403 ? errors.forgedText : status < 500 ? errors.badRequestText : errors.failedText,
+      },
+      status,
+    )
   }
   if (error.code === 'site.shop.forged-form') return message(visit, 403, errors.forgedTitle, errors.forgedText)
   if (status === 404) return notFound(visit)
   logFailure(visit, error)
   if (status === 413) return message(visit, 413, errors.badRequestTitle, errors.badRequestText, { connection: 'close' })
-  if (status === 429 || error.retryable) return message(visit, 503, errors.busyTitle, errors.busyText, { 'retry-after': '5' })
+  if (status === 429 || error.retryable)
+    return message(visit, 503, errors.busyTitle, errors.busyText, { 'retry-after': '5' })
   if (status < 500) return message(visit, 400, errors.badRequestTitle, errors.badRequestText)
   return message(visit, 500, errors.failedTitle, errors.failedText)
 }
@@ -146,7 +172,13 @@ async function failed(visit: Visit, cause: unknown): Promise<Reply> {
 function logFailure(visit: Visit, error: CloudError): void {
   const { method, path, traceId } = visit.request
   const level = error.status >= 500 ? 'error' : 'info'
-  visit.shop.logger[level]('a request failed', { method, path, code: error.code, error, ...(traceId === undefined ? {} : { traceId }) })
+  visit.shop.logger[level]('a request failed', {
+    method,
+    path,
+    code: error.code,
+    error,
+    ...(traceId === undefined ? {} : { traceId }),
+  })
 }
 
 async function message(
@@ -159,6 +191,11 @@ async function message(
   // The page that says that something failed must not fail for the same reason.
   const categories = await visit.shop.categories().catch(() => [])
   const reference = status >= 500 ? visit.request.traceId : undefined
-  const reply = show(visit, messagePage(visit.context, { categories, title, text, path: '/', reference }), 'private', status)
+  const reply = show(
+    visit,
+    messagePage(visit.context, { categories, title, text, path: '/', reference }),
+    'private',
+    status,
+  )
   return { ...reply, headers: { ...reply.headers, ...headers } }
 }

@@ -46,7 +46,11 @@ async function add(form: HTMLFormElement): Promise<void> {
     const fields = new URLSearchParams()
     for (const [name, value] of new FormData(form)) if (typeof value === 'string') fields.append(name, value)
     const response = await fetch(form.action, { method: 'POST', headers: { accept: 'application/json' }, body: fields })
-    const result = (await response.json()) as { readonly ok: boolean; readonly units?: string; readonly message?: string }
+    const result = (await response.json()) as {
+      readonly ok: boolean
+      readonly units?: string
+      readonly message?: string
+    }
     if (result.units !== undefined) for (const badge of all('[data-cart-units]')) badge.textContent = result.units
     toast(form, result.ok ? (form.dataset.added ?? '') : (result.message ?? ''), result.ok)
   } catch {

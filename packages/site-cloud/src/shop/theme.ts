@@ -62,7 +62,8 @@ export function mix(first: string, second: string, share: number): string {
 // 5.2 instead of the 4.5 that WCAG asks: the same text also stands on surfaces a little darker than the paper.
 function darkUntilReadable(colour: string, paper: string): string {
   let result = colour
-  for (let share = 0.95; contrast(result, paper) < 5.2 && share > 0; share -= 0.05) result = mix(colour, '#000000', share)
+  for (let share = 0.95; contrast(result, paper) < 5.2 && share > 0; share -= 0.05)
+    result = mix(colour, '#000000', share)
   return result
 }
 
@@ -80,5 +81,7 @@ function channels(colour: string): [number, number, number] {
 }
 
 function hex(value: number): string {
-  return Math.round(Math.min(255, Math.max(0, value))).toString(16).padStart(2, '0')
+  return Math.round(Math.min(255, Math.max(0, value)))
+    .toString(16)
+    .padStart(2, '0')
 }

@@ -1,10 +1,18 @@
+import { ManualClock } from '@aaas/testing'
 import { test } from 'tap'
 import { readCatalogueFile } from './catalogue-file.js'
 import { openShopServer, PlainBrowser, type ShopServer } from './shop-server.js'
 
 const file = readCatalogueFile()
 const kettle = 'dawn-gooseneck-kettle-0-9-l'
-const address = { name: '王小明', phone: '138 0000 0000', region: '浙江省杭州市', line: '文三路 8 号', email: '', note: '' }
+const address = {
+  name: '王小明',
+  phone: '138 0000 0000',
+  region: '浙江省杭州市',
+  line: '文三路 8 号',
+  email: '',
+  note: '',
+}
 
 async function withCart(server: ShopServer, quantity = '1', language = 'en'): Promise<PlainBrowser> {
   const browser = new PlainBrowser(server)
@@ -89,7 +97,14 @@ test('every mistake in the address is named at its field, and nothing typed is l
   const browser = await withCart(server)
   await browser.open('/en/checkout')
   const key = hidden(browser.page.body, 'key')
-  await browser.submit('checkout-form', { ...address, name: ' ', phone: 'abc', email: 'nobody', line: 'x'.repeat(201), note: 'Ring twice' })
+  await browser.submit('checkout-form', {
+    ...address,
+    name: ' ',
+    phone: 'abc',
+    email: 'nobody',
+    line: 'x'.repeat(201),
+    note: 'Ring twice',
+  })
   t.equal(browser.page.status, 422)
   for (const field of ['name', 'phone', 'email', 'line']) t.match(browser.page.body, `data-testid="error-${field}"`)
   for (const field of ['region', 'note']) t.notMatch(browser.page.body, `data-testid="error-${field}"`)
@@ -110,7 +125,10 @@ test('a form sent twice is one order', async t => {
   const fields = new URLSearchParams({ ...address })
   for (const name of ['form', 'key', 'total', 'item']) fields.set(name, hidden(body, name))
   const answers = [await browser.post('/en/checkout', fields), await browser.post('/en/checkout', fields)]
-  t.same(answers.map(answer => answer.status), [303, 303])
+  t.same(
+    answers.map(answer => answer.status),
+    [303, 303],
+  )
   t.equal(answers[0]?.headers.location, answers[1]?.headers.location)
   t.equal(server.services.state.orders.size, 1)
 })
@@ -195,15 +213,30 @@ test('an order is seen by its token or its buyer and by nobody else', async t =>
   t.match(headers['content-type'], 'application/json')
   t.same(JSON.parse(body), { state: 'unpaid' })
   t.equal((await server.ask(path)).headers['cache-control'], 'private, no-store')
-  t.match((await server.ask(path)).headers['content-security-policy'], "form-action 'self' https: http:", 'the provider is another origin')
+  t.match(
+    (await server.ask(path)).headers['content-security-policy'],
+    "form-action 'self' https: http:",
+    'the provider is another origin',
+  )
 })
 
-test('the payment gateway is asked about an order at most every four seconds', async t => {
-  await using server = await openShopServer({ file: structuredClone(file) })
+test('only who comes back from paying has the gateway asked, and not more often than every two seconds', async t => {
+  const clock = new ManualClock()
+  await using server = await openShopServer({ file: structuredClone(file), clock })
   const browser = await ordered(server)
   const status = browser.path.replace('?', '/status?')
-  for (let look = 0; look < 5; look++) await server.ask(status)
-  t.equal(server.services.state.calls.filter(call => call.startsWith('refresh')).length, 1)
+  const asked = (): number => server.services.state.calls.filter(call => call.startsWith('refresh')).length
+  await server.ask(status)
+  t.equal(asked(), 0)
+  for (let look = 0; look < 5; look++) await server.ask(`${status}&return=1`)
+  t.equal(asked(), 1)
+  await clock.pass(1_999)
+  await server.ask(`${status}&return=1`)
+  t.equal(asked(), 1)
+  await clock.pass(1)
+  await server.ask(`${status}&return=1`)
+  t.equal(asked(), 2)
+  t.match((await server.ask(`${browser.path}&return=1`)).body, /data-poll="[^"]*return=1"/)
 })
 
 test('an unpaid order can be cancelled; a payment that cannot start leaves it as it is', async t => {

@@ -39,14 +39,23 @@ export function readCatalogueFile(url: URL = exampleCatalogueUrl): CatalogueFile
       products.set(slug, product)
     }
     const amount = Math.round(Number(field('price')) * 100)
-    product.skus.push({ sku: field('sku'), options: named(header, 'option_', both), amount, available: Number(field('stock')) })
+    product.skus.push({
+      sku: field('sku'),
+      options: named(header, 'option_', both),
+      amount,
+      available: Number(field('stock')),
+    })
     product.amount = Math.min(product.amount, amount)
     product.available += Number(field('stock'))
   }
   return { categories, products: [...products.values()] }
 }
 
-function named(header: readonly string[], prefix: string, both: (name: string) => Localized): Record<string, Localized> {
+function named(
+  header: readonly string[],
+  prefix: string,
+  both: (name: string) => Localized,
+): Record<string, Localized> {
   const names = new Set(header.filter(name => name.startsWith(prefix)).map(name => name.replace(/_(zh|en)$/, '')))
   const found: Record<string, Localized> = {}
   for (const name of names) {

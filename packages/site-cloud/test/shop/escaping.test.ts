@@ -1,6 +1,6 @@
+import { ManualClock } from '@aaas/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { ManualClock } from '@aaas/testing'
 import { escapeHtml, html, jsonScript, OriginUrl, trusted } from '../../src/shop/html.js'
 import { holes, PageCache, StoredPage } from '../../src/shop/page-cache.js'
 import { type CatalogueFile, readCatalogueFile } from './catalogue-file.js'
@@ -20,13 +20,20 @@ function hostileFile(): CatalogueFile {
   if (first === undefined) throw new Error('the example catalogue is empty')
   const both = { 'zh-CN': attack, en: attack }
   const product = structuredClone(first)
-  Object.assign(product, { slug: 'hostile', name: both, brand: attack, description: both, attributes: { [attack]: both }, category: 'c' })
+  Object.assign(product, {
+    slug: 'hostile',
+    name: both,
+    brand: attack,
+    description: both,
+    attributes: { [attack]: both },
+    category: 'c',
+  })
   for (const sku of product.skus) sku.options = { [attack]: { ...both, en: `${attack}${sku.sku}` } }
   return { categories: new Map([['c', both]]), products: [product] }
 }
 
 test('text is escaped in every place of a template', async t => {
-  t.equal(html`<a title="${'"<'}">${'&\''}</a>`.text, '<a title="&quot;&lt;">&amp;&#39;</a>')
+  t.equal(html`<a title="${'"<'}">${"&'"}</a>`.text, '<a title="&quot;&lt;">&amp;&#39;</a>')
   t.equal(html`${['<', html`<b>${'>'}</b>`]}${undefined}${false}${null}${0}`.text, '&lt;<b>&gt;</b>0')
   t.equal(html`${trusted('<i>')}`.text, '<i>')
   fc.assert(
@@ -50,23 +57,40 @@ test('JSON-LD cannot leave its element, and reads back as it was', async t => {
 })
 
 test('names, brands, options and attributes of a catalogue cannot bring markup into any page', async t => {
-  await using server = await openShopServer({ file: hostileFile(), config: { name: { 'zh-CN': attack, en: attack }, about: { 'zh-CN': attack, en: attack } } })
+  await using server = await openShopServer({
+    file: hostileFile(),
+    config: { name: { 'zh-CN': attack, en: attack }, about: { 'zh-CN': attack, en: attack } },
+  })
   const browser = new PlainBrowser(server)
-  for (const path of ['/en/', '/en/products', '/en/category/c', '/en/product/hostile', '/en/search?q=script', '/en/help', '/en/none']) {
+  for (const path of [
+    '/en/',
+    '/en/products',
+    '/en/category/c',
+    '/en/product/hostile',
+    '/en/search?q=script',
+    '/en/help',
+    '/en/none',
+  ]) {
     t.ok(isHarmless((await browser.open(path)).body), path)
   }
   await browser.open('/en/product/hostile')
   t.ok(isHarmless((await browser.submit('add-form')).body), 'cart')
   t.match(browser.page.body, 'data-testid="cart-line"')
   t.ok(isHarmless((await browser.open('/en/checkout')).body), 'checkout')
-  for (const [, text = ''] of (await browser.open('/en/product/hostile')).body.matchAll(/ld\+json">([\s\S]*?)<\/script>/g)) {
+  for (const [, text = ''] of (await browser.open('/en/product/hostile')).body.matchAll(
+    /ld\+json">([\s\S]*?)<\/script>/g,
+  )) {
     t.ok(JSON.parse(text))
   }
 })
 
 test('what a person types comes back as text', async t => {
   await using server = await openShopServer()
-  t.ok(isHarmless((await server.ask(`/en/search?q=${encodeURIComponent(attack)}&brand=${encodeURIComponent(attack)}`)).body))
+  t.ok(
+    isHarmless(
+      (await server.ask(`/en/search?q=${encodeURIComponent(attack)}&brand=${encodeURIComponent(attack)}`)).body,
+    ),
+  )
   t.ok(isHarmless((await server.ask(`/en/cart?notice=${encodeURIComponent(attack)}`)).body))
   t.ok(isHarmless((await server.ask(`/en/${encodeURIComponent(attack)}`)).body))
   t.notMatch((await server.ask('/en/cart?notice=constructor')).body, 'data-testid="notice"')
@@ -101,7 +125,11 @@ test('views of cloudware are data: their text is escaped, and unknown blocks sho
       ],
     }),
   })
-  for (const [path, block] of [['/en/', 'home'], ['/en/product/dawn-gooseneck-kettle-0-9-l', 'product'], ['/en/cart', 'cart']] as const) {
+  for (const [path, block] of [
+    ['/en/', 'home'],
+    ['/en/product/dawn-gooseneck-kettle-0-9-l', 'product'],
+    ['/en/cart', 'cart'],
+  ] as const) {
     const { body } = await server.ask(path)
     t.match(body, `data-testid="${block}-views"`)
     t.ok(isHarmless(body), path)
@@ -109,7 +137,9 @@ test('views of cloudware are data: their text is escaped, and unknown blocks sho
 })
 
 test('a slot that fails leaves the page whole', async t => {
-  await using server = await openShopServer({ change: () => ({ slots: () => Promise.reject(new Error('broken package')) }) })
+  await using server = await openShopServer({
+    change: () => ({ slots: () => Promise.reject(new Error('broken package')) }),
+  })
   const { status, body } = await server.ask('/en/')
   t.equal(status, 200)
   t.notMatch(body, 'home-views')
@@ -134,7 +164,11 @@ test('a kept page never shows what belongs to another buyer', async t => {
   for (const [, value] of anna.cookies) if (value.length > 8) t.notMatch(ben.page.body, value)
   const served = server.services.state.calls.filter(call => call === 'getProduct dawn-gooseneck-kettle-0-9-l').length
   await ben.open(path)
-  t.equal(server.services.state.calls.filter(call => call === 'getProduct dawn-gooseneck-kettle-0-9-l').length, served, 'the page was kept')
+  t.equal(
+    server.services.state.calls.filter(call => call === 'getProduct dawn-gooseneck-kettle-0-9-l').length,
+    served,
+    'the page was kept',
+  )
 })
 
 test('cookies that a buyer forges do not get into a page', async t => {

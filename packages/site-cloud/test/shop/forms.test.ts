@@ -36,7 +36,11 @@ test('without an origin the referrer must be ours; without both a form is refuse
   const body = new URLSearchParams({ ...item, form }).toString()
   const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const send = (headers: Record<string, string>): Promise<Answer> =>
-    server.ask('/en/cart/add', { method: 'POST', headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers }, body })
+    server.ask('/en/cart/add', {
+      method: 'POST',
+      headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      body,
+    })
   t.equal((await send({})).status, 403)
   t.equal((await send({ referer: 'https://evil.example/' })).status, 403)
   t.equal((await send({ referer: `${server.url}${product}` })).status, 303)
@@ -46,7 +50,10 @@ test('the origin is compared with the host that the edge saw', async t => {
   const { server, browser, form } = await ready()
   await using _ = server
   const headers = { 'x-forwarded-host': 'shop.example', 'x-forwarded-proto': 'https' }
-  t.equal((await browser.post('/en/cart/add', { ...item, form }, { ...headers, origin: 'https://shop.example' })).status, 303)
+  t.equal(
+    (await browser.post('/en/cart/add', { ...item, form }, { ...headers, origin: 'https://shop.example' })).status,
+    303,
+  )
   t.equal((await browser.post('/en/cart/add', { ...item, form }, { ...headers, origin: server.url })).status, 403)
 })
 
@@ -61,11 +68,17 @@ test('a form has at most 64 KiB, with or without a length', async t => {
   const { server, browser, form } = await ready()
   await using _ = server
   const base = new URLSearchParams({ ...item, form, pad: '' }).toString().length
-  const send = async (bytes: number): Promise<number> => (await browser.post('/en/cart/add', { ...item, form, pad: 'x'.repeat(bytes - base) })).status
+  const send = async (bytes: number): Promise<number> =>
+    (await browser.post('/en/cart/add', { ...item, form, pad: 'x'.repeat(bytes - base) })).status
   t.equal(await send(65_536), 303, 'the limit itself')
   t.equal(await send(65_537), 413, 'one past it')
   const cookie = `shop_form=${form}`
-  const headers = { cookie, origin: server.url, 'content-type': 'application/x-www-form-urlencoded', 'transfer-encoding': 'chunked' }
+  const headers = {
+    cookie,
+    origin: server.url,
+    'content-type': 'application/x-www-form-urlencoded',
+    'transfer-encoding': 'chunked',
+  }
   const chunked = await server.ask('/en/cart/add', { method: 'POST', headers, body: 'x'.repeat(65_537) })
   t.equal(chunked.status, 413)
   t.equal(chunked.headers.connection, 'close')
@@ -76,7 +89,11 @@ test('only forms are taken', async t => {
   await using _ = server
   const json = await browser.post('/en/cart/add', { ...item, form }, { 'content-type': 'application/json' })
   t.equal(json.status, 400)
-  const multipart = await browser.post('/en/cart/add', { ...item, form }, { 'content-type': 'multipart/form-data; boundary=x' })
+  const multipart = await browser.post(
+    '/en/cart/add',
+    { ...item, form },
+    { 'content-type': 'multipart/form-data; boundary=x' },
+  )
   t.equal(multipart.status, 400)
 })
 

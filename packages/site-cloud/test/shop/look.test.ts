@@ -1,6 +1,6 @@
-import { test } from 'tap'
-import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { test } from 'tap'
 import { Compile } from 'typebox/compile'
 import { artGallery, artInColour, artPath, paletteColour, palettes, parseArtName } from '../../src/shop/art/names.js'
 import { decimalAmount, formatMoney, formatTime } from '../../src/shop/formats.js'
@@ -9,8 +9,8 @@ import { negotiateLanguage, readCookies } from '../../src/shop/request.js'
 import { ShopConfig, shopConfigDefaults } from '../../src/shop/shop-config.js'
 import { siteView } from '../../src/shop/site-view.js'
 import { styleSheet } from '../../src/shop/style/style-sheet.js'
-import { contrast, themeTokens } from '../../src/shop/theme.js'
 import { textsOf } from '../../src/shop/texts/texts.js'
+import { contrast, themeTokens } from '../../src/shop/theme.js'
 import { readCatalogueFile } from './catalogue-file.js'
 import { testConfig } from './shop-server.js'
 
@@ -23,7 +23,12 @@ test('every drawing is well-formed, small, and the same each time', async t => {
           const name = artPath({ kind, palette: palette.id, style, view })
           t.same(parseArtName(name), { kind, palette: palette.id, style, view })
           const drawing = productArt(name) ?? ''
-          if (drawing !== productArt(name) || /undefined|NaN|url\(#[^bmwsgl]\)/.test(drawing) || drawing.length > 12_000) t.fail(name)
+          if (
+            drawing !== productArt(name) ||
+            /undefined|NaN|url\(#[^bmwsgl]\)/.test(drawing) ||
+            drawing.length > 12_000
+          )
+            t.fail(name)
           if (!balanced(drawing)) t.fail(`${name} is not well-formed`)
           seen.add(drawing)
         }
@@ -35,7 +40,9 @@ test('every drawing is well-formed, small, and the same each time', async t => {
 
 function balanced(xml: string): boolean {
   const open: string[] = []
-  for (const [, close, name = '', , self] of xml.matchAll(/<(\/?)([a-zA-Z]+)((?:\s+[a-zA-Z-]+(?::[a-z]+)?="[^"<]*")*)\s*(\/?)>/g)) {
+  for (const [, close, name = '', , self] of xml.matchAll(
+    /<(\/?)([a-zA-Z]+)((?:\s+[a-zA-Z0-9-]+="[^"<]*")*)\s*(\/?)>/g,
+  )) {
     if (close) {
       if (open.pop() !== name) return false
     } else if (!self) open.push(name)
@@ -44,7 +51,17 @@ function balanced(xml: string): boolean {
 }
 
 test('names that are no drawing are refused', t => {
-  for (const name of ['art/mug.svg', 'art/mug-sage', 'art/mug-sage-100.svg', 'art/mug-pink.svg', 'art/../mug-sage.svg', 'art/MUG-sage.svg', `art/mug-${'sage-'.repeat(40)}.svg`, '', 'mug-sage.svg']) {
+  for (const name of [
+    'art/mug.svg',
+    'art/mug-sage',
+    'art/mug-sage-100.svg',
+    'art/mug-pink.svg',
+    'art/../mug-sage.svg',
+    'art/MUG-sage.svg',
+    `art/mug-${'sage-'.repeat(40)}.svg`,
+    '',
+    'mug-sage.svg',
+  ]) {
     t.equal(productArt(name), undefined, name)
   }
   t.equal(productArt('art/constructor-sage.svg'), undefined)
@@ -56,7 +73,11 @@ test('a picture follows the colour of its SKU and has three views', t => {
   t.equal(artInColour('art/kettle-sage-3.svg', 'Sea Blue'), 'art/kettle-sea-blue-3.svg')
   t.equal(artInColour('art/kettle-sage-3.svg', 'Ultraviolet'), 'art/kettle-sage-3.svg')
   t.equal(artInColour('photos/kettle.jpg', 'Sage'), 'photos/kettle.jpg')
-  t.same(artGallery('art/mug-sea-blue-2.svg'), ['art/mug-sea-blue-2.svg', 'art/mug-sea-blue-2-scene.svg', 'art/mug-sea-blue-2-detail.svg'])
+  t.same(artGallery('art/mug-sea-blue-2.svg'), [
+    'art/mug-sea-blue-2.svg',
+    'art/mug-sea-blue-2-scene.svg',
+    'art/mug-sea-blue-2-detail.svg',
+  ])
   t.same(artGallery('photos/kettle.jpg'), ['photos/kettle.jpg'])
   t.equal(paletteColour('Chalk White'), '#ece7dd')
   t.end()
@@ -98,25 +119,38 @@ test('money is exact at every size', t => {
 test('both languages say everything', t => {
   const shapeOf = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(shapeOf)
-    if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]).sort())
+    if (typeof value === 'object' && value !== null)
+      return Object.fromEntries(
+        Object.entries(value)
+          .map(([key, inner]) => [key, shapeOf(inner)])
+          .sort(),
+      )
     if (typeof value === 'string') return value.length > 0 ? 'string' : 'empty'
     return typeof value
   }
   t.same(shapeOf(textsOf('zh-CN')), shapeOf(textsOf('en')))
-  t.notMatch(JSON.stringify(shapeOf(textsOf('en'))), 'empty')
+  t.notMatch(JSON.stringify(shapeOf(textsOf('en'))), ':"empty"')
   t.end()
 })
 
 test('site.json: the example fits the schema, contradictions are named', t => {
-  const site = JSON.parse(readFileSync(new URL('../../../../../examples/shop/site.json', import.meta.url), 'utf8')) as { config: ShopConfig }
+  const site = JSON.parse(readFileSync(new URL('../../../../../examples/shop/site.json', import.meta.url), 'utf8')) as {
+    config: ShopConfig
+  }
   const schema = Compile(ShopConfig)
   t.ok(schema.Check(site.config), JSON.stringify(schema.Errors(site.config)))
   t.equal(siteView(site.config).theme.accent, '#1f5f4b')
   t.ok(schema.Check({ ...shopConfigDefaults, name: testConfig.name }))
   t.notOk(schema.Check({ ...testConfig, colour: 'red' }))
   t.notOk(schema.Check({ ...testConfig, theme: { preset: 'pine', accent: 'red' } }))
-  t.throws(() => siteView({ ...testConfig, languages: ['en'] }), { code: 'site.factory.invalid-site', field: 'config/defaultLanguage' })
-  t.throws(() => siteView({ ...testConfig, timeZone: 'Mars/Base' }), { code: 'site.factory.invalid-site', field: 'config/timeZone' })
+  t.throws(() => siteView({ ...testConfig, languages: ['en'] }), {
+    code: 'site.factory.invalid-site',
+    field: 'config/defaultLanguage',
+  })
+  t.throws(() => siteView({ ...testConfig, timeZone: 'Mars/Base' }), {
+    code: 'site.factory.invalid-site',
+    field: 'config/timeZone',
+  })
   t.end()
 })
 
@@ -127,7 +161,11 @@ test('the example catalogue is big, unique, and every picture of it can be drawn
   t.ok(skus.length >= 4_000)
   t.equal(new Set(skus.map(sku => sku.sku)).size, skus.length)
   for (const language of ['zh-CN', 'en'] as const) {
-    t.equal(new Set(products.map(product => product.name[language])).size, products.length, `no two products share a name in ${language}`)
+    t.equal(
+      new Set(products.map(product => product.name[language])).size,
+      products.length,
+      `no two products share a name in ${language}`,
+    )
     t.notOk(products.some(product => product.description[language].length < 10))
   }
   t.notOk(products.some(product => productArt(product.image) === undefined))
@@ -141,7 +179,13 @@ test('the example catalogue is big, unique, and every picture of it can be drawn
 })
 
 test('headers are read as browsers write them', t => {
-  t.same([...readCookies('a=1; b=x=y;c ; =z; a=2')], [['a', '1'], ['b', 'x=y']])
+  t.same(
+    [...readCookies('a=1; b=x=y;c ; =z; a=2')],
+    [
+      ['a', '1'],
+      ['b', 'x=y'],
+    ],
+  )
   t.equal(negotiateLanguage('EN-us', ['zh-CN', 'en'], 'zh-CN'), 'en')
   t.equal(negotiateLanguage(undefined, ['en'], 'en'), 'en')
   t.equal(negotiateLanguage('zh;q=0', ['zh-CN', 'en'], 'en'), 'en', 'a weight of 0 means not at all')

@@ -46,7 +46,12 @@ export function memoryServices(file: CatalogueFile, { clock, ids }: { clock: Clo
       const gross = sku.amount * line.quantity
       const off = vip ? -Math.round(gross * 0.05) : 0
       const label = { 'zh-CN': '会员九五折', en: 'VIP 5 % off' }
-      return { ...line, unitAmount: sku.amount, adjustments: vip ? [{ code: 'vip', label, amount: off }] : [], amount: gross + off }
+      return {
+        ...line,
+        unitAmount: sku.amount,
+        adjustments: vip ? [{ code: 'vip', label, amount: off }] : [],
+        amount: gross + off,
+      }
     })
     const subtotal = priced.reduce((sum, line) => sum + line.amount, 0)
     const freight = subtotal >= 9900 ? 0 : 1000
@@ -93,10 +98,16 @@ function memoryCatalogue(
     return list.toSorted((a, b) => (sort === 'price-ascending' ? a.amount - b.amount : b.amount - a.amount))
   }
   const all = [...products.values()]
-  const byCategory = new Map([...file.categories.keys()].map(slug => [slug, all.filter(product => product.category === slug)]))
+  const byCategory = new Map(
+    [...file.categories.keys()].map(slug => [slug, all.filter(product => product.category === slug)]),
+  )
   return {
     async listCategories() {
-      const categories: Category[] = [...file.categories].map(([slug, name]) => ({ slug, name, products: byCategory.get(slug)?.length ?? 0 }))
+      const categories: Category[] = [...file.categories].map(([slug, name]) => ({
+        slug,
+        name,
+        products: byCategory.get(slug)?.length ?? 0,
+      }))
       return { categories }
     },
     async listProducts({ category, sort, offset = 0, limit = 20 }) {
@@ -113,7 +124,8 @@ function memoryCatalogue(
     async search({ text, brand, sort, offset = 0, limit = 20 }) {
       const words = text.toLowerCase().split(/\s+/)
       const hits = all.filter(product => {
-        const haystack = `${product.name['zh-CN']} ${product.name.en} ${product.brand} ${product.description.en} ${product.description['zh-CN']}`.toLowerCase()
+        const haystack =
+          `${product.name['zh-CN']} ${product.name.en} ${product.brand} ${product.description.en} ${product.description['zh-CN']}`.toLowerCase()
         return words.every(word => haystack.includes(word))
       })
       const brands = new Map<string, number>()
@@ -129,7 +141,10 @@ function memoryCatalogue(
   }
 }
 
-function memoryCarts(carts: Map<string, Map<string, number>>, need: (sku: string) => void): StorefrontServices['carts'] {
+function memoryCarts(
+  carts: Map<string, Map<string, number>>,
+  need: (sku: string) => void,
+): StorefrontServices['carts'] {
   const of = (cartId: string): Map<string, number> => {
     const cart = carts.get(cartId) ?? new Map<string, number>()
     carts.set(cartId, cart)
@@ -175,7 +190,13 @@ function memoryParties(ids: Ids): StorefrontServices['parties'] {
   return {
     async register({ email, password, name }) {
       if (accounts.has(email)) throw new CloudError('business.party.taken', 'taken')
-      const party: Party = { partyId: ids.uuid(), kind: 'registered', name, email, groups: email.startsWith('vip') ? ['vip'] : [] }
+      const party: Party = {
+        partyId: ids.uuid(),
+        kind: 'registered',
+        name,
+        email,
+        groups: email.startsWith('vip') ? ['vip'] : [],
+      }
       accounts.set(email, { party, password })
       return open(party)
     },
@@ -222,7 +243,8 @@ function memoryOrders({ state, need, quote, clock, ids }: OrderDeps): Pick<Store
       async place(input, options) {
         const key = options?.idempotencyKey
         if (key === undefined) throw new CloudError('core.contract.invalid-input', 'no idempotency key')
-        if (options?.actor?.scopes.includes('order.place') !== true) throw new CloudError('core.contract.forbidden', 'no scope')
+        if (options?.actor?.scopes.includes('order.place') !== true)
+          throw new CloudError('core.contract.forbidden', 'no scope')
         const before = state.placed.get(key)
         if (before !== undefined) return find(before)
         for (const line of input.lines) {
@@ -230,7 +252,8 @@ function memoryOrders({ state, need, quote, clock, ids }: OrderDeps): Pick<Store
             throw new CloudError('business.inventory.sold-out', 'sold out', { details: { sku: line.sku } })
           }
         }
-        if (input.address.name === 'Refused') throw new CloudError('core.cloudware.vetoed', 'At most 3 of one item <b>please</b>.')
+        if (input.address.name === 'Refused')
+          throw new CloudError('core.cloudware.vetoed', 'At most 3 of one item <b>please</b>.')
         if (input.address.name === 'Slow') throw new CloudError('core.contract.deadline-exceeded', 'late')
         const priced = quote(input.lines, false)
         if (input.expectedTotal !== undefined && input.expectedTotal !== priced.total) {
@@ -245,7 +268,12 @@ function memoryOrders({ state, need, quote, clock, ids }: OrderDeps): Pick<Store
           subtotal: priced.subtotal,
           freight: priced.freight,
           total: priced.total,
-          lines: priced.lines.map(line => ({ ...line, name: need(line.sku).product.name, image: need(line.sku).product.image, slug: need(line.sku).product.slug })),
+          lines: priced.lines.map(line => ({
+            ...line,
+            name: need(line.sku).product.name,
+            image: need(line.sku).product.image,
+            slug: need(line.sku).product.slug,
+          })),
           address: input.address,
           supplierOrders: [],
           paymentId: ids.uuid(),

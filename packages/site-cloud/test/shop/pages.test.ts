@@ -7,11 +7,15 @@ const someProduct = 'dawn-gooseneck-kettle-0-9-l'
 
 function jsonLd(body: string): Record<string, unknown>[] {
   const blocks = [...body.matchAll(/<script type="application\/ld\+json">([\s\S]*?)<\/script>/g)]
-  return blocks.flatMap(([, text = '']) => [JSON.parse(text) as Record<string, unknown> | Record<string, unknown>[]].flat())
+  return blocks.flatMap(([, text = '']) =>
+    [JSON.parse(text) as Record<string, unknown> | Record<string, unknown>[]].flat(),
+  )
 }
 
 function links(body: string): string[] {
-  return [...body.matchAll(/(?:href|src|action|content)="([^"]*)"/g)].map(([, value = '']) => value).filter(value => value.startsWith('/'))
+  return [...body.matchAll(/(?:href|src|action|content)="([^"]*)"/g)]
+    .map(([, value = '']) => value)
+    .filter(value => value.startsWith('/'))
 }
 
 test('the bare address leads to the language the browser prefers', async t => {
@@ -32,8 +36,18 @@ test('the bare address leads to the language the browser prefers', async t => {
 test('every page of the shop answers with its title in both languages', async t => {
   await using server = await openShopServer({ file })
   const expected = {
-    'zh-CN': { '/': '日日好物 · 日日用得上的好东西', '/category/lighting': '灯具 · 日日好物', '/cart': '购物车 · 日日好物', '/help': '帮助 · 日日好物' },
-    en: { '/': 'Everyday Goods · Good things for every day', '/category/lighting': 'Lighting · Everyday Goods', '/cart': 'Your cart · Everyday Goods', '/help': 'Help · Everyday Goods' },
+    'zh-CN': {
+      '/': '日日好物 · 日日用得上的好东西',
+      '/category/lighting': '灯具 · 日日好物',
+      '/cart': '购物车 · 日日好物',
+      '/help': '帮助 · 日日好物',
+    },
+    en: {
+      '/': 'Everyday Goods · Good things for every day',
+      '/category/lighting': 'Lighting · Everyday Goods',
+      '/cart': 'Your cart · Everyday Goods',
+      '/help': 'Help · Everyday Goods',
+    },
   }
   for (const [language, pages] of Object.entries(expected)) {
     for (const [path, title] of Object.entries(pages)) {
@@ -68,13 +82,25 @@ test('canonical and alternate addresses name the origin that the edge saw', asyn
   t.match(plain.body, `<link rel="canonical" href="${server.url}/en/`, 'the same kept page, another origin')
   const forged = await server.ask('/en/', { headers: { 'x-forwarded-host': '"><script>' } })
   t.match(forged.body, '<link rel="canonical" href="http://localhost/en/">')
-  t.notMatch((await server.ask('/en/search?q=lamp')).body, 'rel="canonical"', 'search results are not for search engines')
+  t.notMatch(
+    (await server.ask('/en/search?q=lamp')).body,
+    'rel="canonical"',
+    'search results are not for search engines',
+  )
 })
 
 test('all links of a page start with the base path, and lead somewhere', async t => {
   const base = '/s/shop'
   await using server = await openShopServer({ file, base })
-  for (const path of ['/en/', '/zh-CN/category/bags', `/en/product/${someProduct}`, '/en/search?q=tea', '/en/cart', '/en/login', '/en/nowhere']) {
+  for (const path of [
+    '/en/',
+    '/zh-CN/category/bags',
+    `/en/product/${someProduct}`,
+    '/en/search?q=tea',
+    '/en/cart',
+    '/en/login',
+    '/en/nowhere',
+  ]) {
     const { body } = await server.ask(base + path)
     const found = links(body)
     t.ok(found.length > 20, path)
@@ -87,12 +113,17 @@ test('all links of a page start with the base path, and lead somewhere', async t
     t.ok(status === 200 || link.endsWith('/cart/add'), `${link}: ${status}`)
   }
   t.equal((await server.ask(`${base}/`)).headers.location, `${base}/zh-CN/`)
-  t.equal((await server.ask('/en/', { headers: { 'x-forwarded-prefix': '/"x' } })).status, 200, 'a malformed prefix is ignored')
+  t.equal(
+    (await server.ask('/en/', { headers: { 'x-forwarded-prefix': '/"x' } })).status,
+    200,
+    'a malformed prefix is ignored',
+  )
 })
 
 test('the language switch stays on the page and keeps its state', async t => {
   await using server = await openShopServer({ file })
-  const hrefOf = async (path: string): Promise<unknown> => /<a class="language"[^>]*href="([^"]*)"/.exec((await server.ask(path)).body)?.[1]
+  const hrefOf = async (path: string): Promise<unknown> =>
+    /<a class="language"[^>]*href="([^"]*)"/.exec((await server.ask(path)).body)?.[1]
   t.equal(await hrefOf('/en/category/lighting?page=2'), '/zh-CN/category/lighting?page=2')
   t.equal(await hrefOf('/en/search?q=tea%20pot'), '/zh-CN/search?q=tea%20pot')
   t.equal(await hrefOf(`/zh-CN/product/${someProduct}`), `/en/product/${someProduct}`)
@@ -104,12 +135,20 @@ test('the language switch stays on the page and keeps its state', async t => {
 test('a category is sorted and paged', async t => {
   await using server = await openShopServer({ file })
   const pricesOf = async (path: string): Promise<number[]> =>
-    [...(await server.ask(path)).body.matchAll(/card-price">¥([\d,.]+)/g)].map(([, price = '']) => Number(price.replaceAll(',', '')))
+    [...(await server.ask(path)).body.matchAll(/card-price">¥([\d,.]+)/g)].map(([, price = '']) =>
+      Number(price.replaceAll(',', '')),
+    )
   const rising = await pricesOf('/en/category/watches?sort=price-ascending')
   t.equal(rising.length, 24)
-  t.same(rising, rising.toSorted((a, b) => a - b))
+  t.same(
+    rising,
+    rising.toSorted((a, b) => a - b),
+  )
   const falling = await pricesOf('/en/category/watches?sort=price-descending')
-  t.same(falling, falling.toSorted((a, b) => b - a))
+  t.same(
+    falling,
+    falling.toSorted((a, b) => b - a),
+  )
   const second = (await server.ask('/en/category/watches?page=2')).body
   t.match(second, 'aria-current="page">2<')
   t.match(second, 'rel="prev" href="/en/category/watches"')
@@ -148,11 +187,19 @@ test('a product page has its JSON-LD, its SKUs and their pictures', async t => {
   const offers = product.offers as Record<string, string>[]
   t.equal(offers.length, 2)
   for (const offer of offers) {
-    t.match(offer, { '@type': 'Offer', priceCurrency: 'CNY', price: /^\d+\.\d\d$/, availability: /^https:\/\/schema.org\/(InStock|OutOfStock)$/ })
+    t.match(offer, {
+      '@type': 'Offer',
+      priceCurrency: 'CNY',
+      price: /^\d+\.\d\d$/,
+      availability: /^https:\/\/schema.org\/(InStock|OutOfStock)$/,
+    })
     t.ok(offer.url?.startsWith(server.url))
   }
   const trail = data.find(entry => entry['@type'] === 'BreadcrumbList') as { itemListElement: { name: string }[] }
-  t.same(trail.itemListElement.map(item => item.name), ['Home', 'Tea and coffee', 'Dawn Gooseneck Kettle, 0.9 L'])
+  t.same(
+    trail.itemListElement.map(item => item.name),
+    ['Home', 'Tea and coffee', 'Dawn Gooseneck Kettle, 0.9 L'],
+  )
   const second = await server.ask(`/en/product/${someProduct}?sku=TEA1001-B`)
   t.match(second.body, 'name="sku" value="TEA1001-B"')
   t.match(second.body, '/assets/art/kettle-sage-', 'the picture takes the colour')
@@ -192,7 +239,9 @@ test('the sitemap lists every page in every language, robots and manifest are th
   const robots = (await server.ask('/robots.txt', { headers: { 'x-forwarded-prefix': '/s/shop' } })).body
   t.match(robots, `Sitemap: ${server.url}/s/shop/sitemap.xml`)
   t.match(robots, 'Disallow: /s/shop/*/checkout')
-  const manifest = JSON.parse((await server.ask('/manifest.webmanifest', { headers: { 'accept-language': 'en' } })).body) as { name: string }
+  const manifest = JSON.parse(
+    (await server.ask('/manifest.webmanifest', { headers: { 'accept-language': 'en' } })).body,
+  ) as { name: string }
   t.equal(manifest.name, 'Everyday Goods')
 })
 
@@ -212,7 +261,13 @@ test('files have addresses that may be kept for ever', async t => {
   t.notMatch(script10.body, 'sourceMappingURL')
   t.equal((await server.ask(style, { headers: { 'accept-encoding': 'gzip' } })).headers['content-encoding'], 'gzip')
   t.equal((await server.ask('/assets/art/mug-sage.svg')).headers['cache-control'], 'public, max-age=3600')
-  for (const path of ['/assets/art/mug-nocolour.svg', '/assets/art/none-sage.svg', '/assets/../package.json', '/assets/', '/assets/shop-0.css']) {
+  for (const path of [
+    '/assets/art/mug-nocolour.svg',
+    '/assets/art/none-sage.svg',
+    '/assets/../package.json',
+    '/assets/',
+    '/assets/shop-0.css',
+  ]) {
     t.equal((await server.ask(path)).status, 404, path)
   }
 })
@@ -231,7 +286,12 @@ test('a page that failed says so kindly, names the log entry and tells nothing e
   const secret = 'password=hunter2 at db-7.internal'
   await using server: ShopServer = await openShopServer({
     file,
-    change: services => ({ services: { ...services, catalogue: { ...services.catalogue, getProduct: () => Promise.reject(new Error(secret)) } } }),
+    change: services => ({
+      services: {
+        ...services,
+        catalogue: { ...services.catalogue, getProduct: () => Promise.reject(new Error(secret)) },
+      },
+    }),
   })
   const answer = await server.ask(`/en/product/${someProduct}`, { headers: { 'x-request-id': 'trace-17' } })
   t.equal(answer.status, 500)

@@ -15,7 +15,11 @@ export const testConfig: ShopConfig = {
   theme: { preset: 'pine' },
   freight: { amount: 1000, freeFrom: 9900 },
   timeZone: 'Asia/Shanghai',
-  contact: { email: 'hello@shop.example', phone: '400 000 0000', hours: { 'zh-CN': '周一至周六 9:00–18:00', en: 'Monday to Saturday, 9:00–18:00' } },
+  contact: {
+    email: 'hello@shop.example',
+    phone: '400 000 0000',
+    hours: { 'zh-CN': '周一至周六 9:00–18:00', en: 'Monday to Saturday, 9:00–18:00' },
+  },
 }
 
 export interface Answer {
@@ -93,7 +97,11 @@ function ask(host: string, path: string, options: AskOptions = {}): Promise<Answ
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8') })
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks).toString('utf8'),
+          })
         })
       },
     )
@@ -125,9 +133,16 @@ export class PlainBrowser {
   }
 
   /** Posts without following the redirect. */
-  async post(path: string, fields: Readonly<Record<string, string>> | URLSearchParams, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  async post(
+    path: string,
+    fields: Readonly<Record<string, string>> | URLSearchParams,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     const body = new URLSearchParams(fields).toString()
-    const type = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(Buffer.byteLength(body)) }
+    const type = {
+      'content-type': 'application/x-www-form-urlencoded',
+      'content-length': String(Buffer.byteLength(body)),
+    }
     await this.#send(path, { method: 'POST', headers: { ...type, origin: this.server.url, ...headers }, body })
     return this.page
   }
@@ -163,5 +178,10 @@ export class PlainBrowser {
 }
 
 function unescape(text: string): string {
-  return text.replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
+  return text
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&')
 }

@@ -85,6 +85,18 @@ function deliveryTests(withFixture: WithFixture): void {
     await emit(fixture, { topic: 't', key: 'k', payload: 1 })
     await arrived.promise
   })
+  withFixture('nothing is delivered before the given moment', async fixture => {
+    const ready = deferred()
+    const late = recorder('late')
+    await emit(fixture, { topic: 't', key: 'k', payload: 1 })
+    const relay = fixture.start({ after: ready.promise, subscribers: () => [late] })
+    const unstarted = fixture.start({ after: new Promise(() => undefined) })
+    await unstarted[Symbol.asyncDispose]()
+    assert.equal(late.events.length, 0)
+    ready.resolve()
+    await relay.idle()
+    assert.deepEqual(late.payloads(), [1])
+  })
   withFixture('subscribers come and go while it runs', async fixture => {
     let dynamic: readonly Subscriber[] = []
     const relay = fixture.start({ subscribers: () => dynamic })
@@ -127,24 +139,22 @@ function failureTests(withFixture: WithFixture): void {
     assert.deepEqual(relay.stats(), { delivered: 2, failed: 2, dead: 0 })
   })
   withFixture('events of one key keep their order through failures; other keys pass by', async fixture => {
-    const relay = fixture.start()
     const failing = new Set([0, 3, 4])
     const taken: string[] = []
     const finished = deferred()
-    relay.subscribe({
-      topic: 't',
+    const one: Subscriber = {
       name: 'one',
       handle: async ({ key, payload, attempt }) => {
         if (key === 'a' && failing.has(payload as number) && attempt < 3) throw new Error('not now')
         taken.push(`${key}${String(payload)}`)
         if (taken.length === 20) finished.resolve()
       },
-    })
+    }
     for (let index = 0; index < 10; index++) {
       await emit(fixture, { topic: 't', key: 'a', payload: index })
       await emit(fixture, { topic: 't', key: 'b', payload: index })
     }
-    relay.wake()
+    fixture.start({ subscribers: () => [one] })
     await finished.promise
     for (const key of ['a', 'b']) {
       const expected = Array.from({ length: 10 }, (_, index) => `${key}${index}`)
@@ -236,9 +246,7 @@ function sharingTests(withFixture: WithFixture): void {
     for (let index = 0; index < 20; index++) ids.add(await emit(fixture, { topic: 't', key: `k${index}`, payload: index }))
     const seen: string[] = []
     const half = deferred()
-    const dying = fixture.start()
-    dying.subscribe({
-      topic: 't',
+    const hanging: Subscriber = {
       name: 'one',
       handle: async ({ eventId }) => {
         seen.push(eventId)
@@ -247,12 +255,12 @@ function sharingTests(withFixture: WithFixture): void {
           await new Promise(() => undefined)
         }
       },
-    })
+    }
+    const dying = fixture.start({ subscribers: () => [hanging] })
     await half.promise
     await dying.kill()
-    const heir = fixture.start()
     const rest = recorder('one')
-    heir.subscribe({ topic: 't', ...rest })
+    const heir = fixture.start({ subscribers: () => [rest] })
     await heir.idle()
     const again = rest.events.map(event => event.eventId)
     assert.deepEqual(new Set([...seen, ...again]), ids)
@@ -261,18 +269,17 @@ function sharingTests(withFixture: WithFixture): void {
   })
   withFixture('a stopped relay finishes what it began and leaves the rest', async fixture => {
     const [begun, gate] = [deferred(), deferred()]
-    const relay = fixture.start({ concurrency: 1 })
     const seen: unknown[] = []
     for (const payload of [1, 2, 3]) await emit(fixture, { topic: 't', key: 'k', payload })
-    relay.subscribe({
-      topic: 't',
-      name: 'one',
+    const slow: Subscriber = {
+      name: 'slow',
       handle: async ({ payload }) => {
         begun.resolve()
         await gate.promise
         seen.push(payload)
       },
-    })
+    }
+    const relay = fixture.start({ subscribers: () => [slow] })
     await begun.promise
     const stopped = relay[Symbol.asyncDispose]()
     gate.resolve()

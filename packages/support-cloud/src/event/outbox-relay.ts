@@ -11,6 +11,11 @@ export interface OutboxRelayOptions {
   readonly logger: Logger
   /** Asked for each event, besides those of `subscribe`: for subscribers that come and go, such as cloudware. */
   readonly subscribers?: (topic: string) => readonly Subscriber[]
+  /**
+   * Nothing is delivered before this resolves (or rejects). An event goes to the subscribers of its moment and is then
+   * gone, so whoever must not miss those that wait from before the start has to be there first.
+   */
+  readonly after?: Promise<unknown>
   /** Milliseconds between looks while nothing happens, default 1_000. */
   readonly pollMs?: number
   /** Events taken at once, default 100. */
@@ -56,6 +61,7 @@ class PollingRelay implements OutboxRelay {
 
   constructor(options: OutboxRelayOptions) {
     this.#options = {
+      after: Promise.resolve(),
       subscribers: () => [],
       pollMs: 1_000,
       batch: 100,
@@ -113,6 +119,8 @@ class PollingRelay implements OutboxRelay {
   }
 
   async #run(): Promise<void> {
+    const stopped = new Promise<void>(resolve => this.#stop.signal.addEventListener('abort', () => resolve(), { once: true }))
+    await Promise.race([this.#options.after.catch(() => undefined), stopped])
     while (!this.#stop.signal.aborted) {
       const woken = this.#woken
       this.#woken = false

@@ -94,12 +94,10 @@ begin
   end if;
   with inserted as (
     insert into ledger_transfer (id, kind, debit, credit, debit_shard, credit_shard, amount, currency, code, ref,
-      pending_id,
-      released)
-    select t.id, t.kind, coalesce(t.debit, p.debit), coalesce(t.credit, p.credit), coalesce(p.debit_shard, seed %
-      d.shards),
-      coalesce(p.credit_shard, seed % c.shards), coalesce(t.amount, p.amount), coalesce(t.currency, p.currency),
-      coalesce(t.code, p.code), t.ref, t.pending, coalesce(p.amount, 0)
+      pending_id, released)
+    select t.id, t.kind, coalesce(t.debit, p.debit), coalesce(t.credit, p.credit),
+      coalesce(p.debit_shard, seed % d.shards), coalesce(p.credit_shard, seed % c.shards), coalesce(t.amount, p.amount),
+      coalesce(t.currency, p.currency), coalesce(t.code, p.code), t.ref, t.pending, coalesce(p.amount, 0)
     from jsonb_to_recordset(transfers) as t(id uuid, kind text, pending uuid, ref text, debit text, credit text,
         amount bigint, currency text, code text)
       left join lateral (select * from ledger_transfer where id = t.pending and kind = 'pending' limit 1) p on true
@@ -120,16 +118,16 @@ begin
     where posts
   ), moved as (
     -- Nested loops over this sorted list (or over the primary key): the rows are locked in its order.
-    update ledger_balance b set debits_posted = b.debits_posted + change.dp, credits_posted = b.credits_posted +
-      change.cp,
+    update ledger_balance b set
+      debits_posted = b.debits_posted + change.dp, credits_posted = b.credits_posted + change.cp,
       debits_pending = b.debits_pending + change.dw, credits_pending = b.credits_pending + change.cw
     from (
-      select side.account, side.shard, sum(dp)::bigint as dp, sum(cp)::bigint as cp, sum(dw)::bigint as dw,
-        sum(cw)::bigint as cw
+      select side.account, side.shard,
+        sum(dp)::bigint as dp, sum(cp)::bigint as cp, sum(dw)::bigint as dw, sum(cw)::bigint as cw
       from inserted, lateral (values
         (debit, debit_shard, case when posts then amount else 0 end, 0, waiting, 0),
-        (credit, credit_shard, 0, case when posts then amount else 0 end, 0, waiting)) side(account, shard, dp, cp,
-          dw, cw)
+        (credit, credit_shard, 0, case when posts then amount else 0 end, 0, waiting)
+      ) side(account, shard, dp, cp, dw, cw)
       group by side.account, side.shard
       order by side.account, side.shard
     ) change

@@ -37,15 +37,25 @@ const sneaker: Drawing = (paint, style) => {
 const watch: Drawing = (paint, style) => {
   const steel = style % 2 === 0
   const strap = style % 3 === 1 ? 'url(#m)' : 'url(#b)'
-  const marks = Array.from({ length: 12 }, (_, hour) => `<rect x="198" y="132" width="4" height="${hour % 3 === 0 ? 13 : 7}" rx="2" fill="${ink}" transform="rotate(${hour * 30} 200 200)"/>`).join('')
+  const marks = Array.from(
+    { length: 12 },
+    (_, hour) =>
+      `<rect x="198" y="132" width="4" height="${hour % 3 === 0 ? 13 : 7}" rx="2" fill="${ink}" transform="rotate(${hour * 30} 200 200)"/>`,
+  ).join('')
   const dial = style % 4 === 3 ? paint.deep : paper
   const hand = style % 4 === 3 ? paper : ink
-  const links = style % 3 === 1 ? line('M166 70h68M166 90h68M166 110h68M166 290h68M166 310h68M166 330h68', metal.deep, 2, ' opacity=".6"') : line('M180 60v60M220 60v60M180 282v60M220 282v60', paint.deep, 2, ' opacity=".5" stroke-dasharray="5 5"')
+  const links =
+    style % 3 === 1
+      ? line('M166 70h68M166 90h68M166 110h68M166 290h68M166 310h68M166 330h68', metal.deep, 2, ' opacity=".6"')
+      : line('M180 60v60M220 60v60M180 282v60M220 282v60', paint.deep, 2, ' opacity=".5" stroke-dasharray="5 5"')
   return `${shadow(204, 352, 80, 10)}${shape('M168 134L174 46Q175 36 186 36H214Q225 36 226 46L232 134ZM168 266L174 354Q175 364 186 364H214Q225 364 226 354L232 266Z', strap)}${links}${box(280, 188, 14, 24, 5, steel ? metal.dark : '#b08b4f')}${ellipse(200, 200, 88, 88, steel ? metal.dark : '#b08b4f')}${ellipse(200, 198, 86, 86, steel ? 'url(#m)' : '#d9b877')}${ellipse(200, 200, 72, 72, dial)}${dial === paper ? marks : marks.replaceAll(ink, paper)}${line('M200 200L200 154', hand, 5)}${line('M200 200L234 218', hand, 5)}${line('M200 212L176 148', paint.base === dial ? metal.base : '#c4573d', 2.5)}${ellipse(200, 200, 6, 6, hand)}<path d="M146 168A64 64 0 0 1 214 138" stroke="#fff" stroke-width="8" fill="none" opacity=".35" stroke-linecap="round"/>`
 }
 
 const umbrella: Drawing = (paint, style) => {
-  const panels = style % 2 === 0 ? [paint.base, paint.light, paint.base, paint.dark] : [paint.dark, paint.base, paint.light, paint.base]
+  const panels =
+    style % 2 === 0
+      ? [paint.base, paint.light, paint.base, paint.dark]
+      : [paint.dark, paint.base, paint.light, paint.base]
   const canopy = `${shape('M48 214C60 122 128 76 200 76Q150 120 132 214Q90 188 48 214Z', panels[0] ?? paint.base)}${shape('M132 214Q150 120 200 76Q206 140 204 214Q168 190 132 214Z', panels[1] ?? paint.base)}${shape('M204 214Q206 140 200 76Q254 122 272 214Q238 190 204 214Z', panels[2] ?? paint.base)}${shape('M272 214Q254 122 200 76C272 76 340 122 352 214Q312 188 272 214Z', panels[3] ?? paint.base)}`
   const grip = style % 3 === 0 ? wood.base : ink
   return `${shadow(212, 352, 90, 9)}${line('M200 66V84', metal.deep, 6)}${line('M202 200V318', metal.base, 7)}${line('M202 288V318C202 352 244 352 244 322', grip, 13)}${canopy}${style % 3 === 1 ? line('M66 186Q130 150 200 150T334 186', paint.trim, 5, ' opacity=".7"') : ''}`

@@ -10,7 +10,8 @@ const headphones: Drawing = (paint, style) => {
 const speaker: Drawing = (paint, style) => {
   const dots = (x0: number, y0: number, columns: number, rows: number): string => {
     let d = ''
-    for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) d += `M${x0 + column * 14} ${y0 + row * 14}h0`
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) d += `M${x0 + column * 14} ${y0 + row * 14}h0`
     return line(d, paint.deep, 6, ' opacity=".55"')
   }
   if (style % 3 === 0) {
@@ -29,7 +30,13 @@ const keyboard: Drawing = (paint, style) => {
   for (let row = 0; row < 4; row++) {
     for (let column = 0; column < columns; column++) {
       const special = column === 0 || column === columns - 1
-      const fill = special ? paint.dark : row === 0 && column === 1 ? '#d08a4b' : (row + column + style) % 11 === 0 ? paint.light : paper
+      const fill = special
+        ? paint.dark
+        : row === 0 && column === 1
+          ? '#d08a4b'
+          : (row + column + style) % 11 === 0
+            ? paint.light
+            : paper
       keys += box(64 + column * size + 2, 150 + row * 27, size - 4, 22, 5, fill)
     }
   }
@@ -45,7 +52,10 @@ const notebook: Drawing = (paint, style) => {
     `${shape('M132 88H300V150H132Z', paint.trim, ' opacity=".85"')}`,
     line('M160 250q22-40 44 0t44 0M160 222q22-40 44 0t44 0', paint.trim, 6, ' opacity=".8"'),
   ][style % 4]
-  const pen = style % 2 === 0 ? `<g transform="rotate(28 320 220)">${box(314, 118, 15, 172, 7, style % 3 === 0 ? 'url(#w)' : ink)}${shape('M314 288h15l-7 24z', metal.base)}${box(326, 126, 4, 50, 2, metal.light)}</g>` : ''
+  const pen =
+    style % 2 === 0
+      ? `<g transform="rotate(28 320 220)">${box(314, 118, 15, 172, 7, style % 3 === 0 ? 'url(#w)' : ink)}${shape('M314 288h15l-7 24z', metal.base)}${box(326, 126, 4, 50, 2, metal.light)}</g>`
+      : ''
   return `<ellipse cx="206" cy="328" rx="140" ry="15" fill="url(#g)"/><g transform="rotate(-7 200 210)">${box(120, 96, 186, 232, 10, paint.deep)}${box(118, 92, 184, 230, 8, '#efe8da')}${line('M300 104v206', '#d8cfbd', 2)}${box(112, 84, 186, 232, 10, 'url(#s)')}${box(112, 84, 24, 232, 8, paint.dark, ' opacity=".8"')}${face}</g>${pen}`
 }
 

@@ -13,7 +13,8 @@ const lamp: Drawing = (paint, style) => {
 }
 
 const candle: Drawing = (paint, style) => {
-  const flame = '<ellipse cx="200" cy="138" rx="104" ry="104" fill="url(#l)"/><path d="M200 104c20 26 20 44 0 52c-20-8-20-26 0-52z" fill="#f6a63c"/><path d="M200 124c9 13 9 24 0 29c-9-5-9-16 0-29z" fill="#fff0c2"/>'
+  const flame =
+    '<ellipse cx="200" cy="138" rx="104" ry="104" fill="url(#l)"/><path d="M200 104c20 26 20 44 0 52c-20-8-20-26 0-52z" fill="#f6a63c"/><path d="M200 124c9 13 9 24 0 29c-9-5-9-16 0-29z" fill="#fff0c2"/>'
   const label =
     style % 2 === 0
       ? `${box(156, 226, 88, 62, 3, paper)}${line('M172 246h56M180 262h40', paint.deep, 4)}`
@@ -33,14 +34,32 @@ const chair: Drawing = (paint, style) => {
 
 const planter: Drawing = (paint, style) => {
   const blade = (x: number, lean: number, height: number, colour: string): string =>
-    shape(`M${x - 12} 232Q${x - 18 + lean} ${232 - height * 0.6} ${x + lean} ${232 - height}Q${x + 20 + lean * 0.6} ${232 - height * 0.5} ${x + 12} 232Z`, colour)
+    shape(
+      `M${x - 12} 232Q${x - 18 + lean} ${232 - height * 0.6} ${x + lean} ${232 - height}Q${x + 20 + lean * 0.6} ${232 - height * 0.5} ${x + 12} 232Z`,
+      colour,
+    )
   const round = (x: number, y: number, r: number, turn: number, colour: string): string =>
     `${line(`M200 236Q${(200 + x) / 2 + 6} ${(y + 236) / 2} ${x} ${y}`, leaf.dark, 4)}<path d="M${x} ${y - r}q${r} ${r * 0.5} ${r * 0.5} ${r * 1.4}q${-r * 0.5} ${r * 0.5} ${-r} 0q${-r * 0.5} ${-r * 0.9} ${r * 0.5} ${-r * 1.4}z" fill="${colour}" transform="rotate(${turn} ${x} ${y})"/>`
   const plants = [
-    blade(174, -26, 130, leaf.dark) + blade(226, 28, 138, leaf.dark) + blade(190, -8, 176, leaf.base) + blade(212, 12, 156, leaf.light),
-    round(136, 150, 34, -40, leaf.dark) + round(264, 146, 34, 40, leaf.base) + round(170, 104, 36, -12, leaf.base) + round(232, 98, 34, 16, leaf.light) + round(200, 166, 32, 4, leaf.light),
+    blade(174, -26, 130, leaf.dark) +
+      blade(226, 28, 138, leaf.dark) +
+      blade(190, -8, 176, leaf.base) +
+      blade(212, 12, 156, leaf.light),
+    round(136, 150, 34, -40, leaf.dark) +
+      round(264, 146, 34, 40, leaf.base) +
+      round(170, 104, 36, -12, leaf.base) +
+      round(232, 98, 34, 16, leaf.light) +
+      round(200, 166, 32, 4, leaf.light),
     `${box(170, 104, 60, 136, 30, leaf.base)}${line('M186 122v104M200 116v112M214 122v104', leaf.dark, 3, ' opacity=".6"')}${line('M230 190q34 2 32-36', leaf.base, 22)}${line('M170 204q-30 0-30-30', leaf.base, 20)}${ellipse(200, 104, 11, 9, '#e59a8c')}`,
-    [-64, -36, -10, 16, 42, 66].map((lean, index) => line(`M200 238Q${200 + lean * 0.3} ${150 - index * 3} ${200 + lean * 1.6} ${150 + Math.abs(lean) * 0.9}`, index % 2 === 0 ? leaf.base : leaf.light, 13)).join(''),
+    [-64, -36, -10, 16, 42, 66]
+      .map((lean, index) =>
+        line(
+          `M200 238Q${200 + lean * 0.3} ${150 - index * 3} ${200 + lean * 1.6} ${150 + Math.abs(lean) * 0.9}`,
+          index % 2 === 0 ? leaf.base : leaf.light,
+          13,
+        ),
+      )
+      .join(''),
   ][style % 4]
   const pot =
     style % 2 === 0
@@ -50,12 +69,28 @@ const planter: Drawing = (paint, style) => {
 }
 
 const cushion: Drawing = (paint, style) => {
-  const body = 'M96 112Q200 136 304 112Q328 116 322 140Q302 216 322 292Q326 318 302 320Q200 298 98 320Q74 318 78 292Q98 216 78 140Q72 116 96 112Z'
+  const body =
+    'M96 112Q200 136 304 112Q328 116 322 140Q302 216 322 292Q326 318 302 320Q200 298 98 320Q74 318 78 292Q98 216 78 140Q72 116 96 112Z'
   const pattern = [
-    line('M128 120Q142 216 128 312M164 126Q172 216 164 306M200 127V304M236 126Q228 216 236 306M272 120Q258 216 272 312', paint.trim, 6, ' opacity=".75"'),
-    [140, 178, 216, 254].map((y, row) => [124, 162, 200, 238, 276].map(x => ellipse(x + (row % 2) * 12 - 6, y + 22, 7, 7, paint.trim, ' opacity=".8"')).join('')).join(''),
+    line(
+      'M128 120Q142 216 128 312M164 126Q172 216 164 306M200 127V304M236 126Q228 216 236 306M272 120Q258 216 272 312',
+      paint.trim,
+      6,
+      ' opacity=".75"',
+    ),
+    [140, 178, 216, 254]
+      .map((y, row) =>
+        [124, 162, 200, 238, 276]
+          .map(x => ellipse(x + (row % 2) * 12 - 6, y + 22, 7, 7, paint.trim, ' opacity=".8"'))
+          .join(''),
+      )
+      .join(''),
     line('M200 127V304M94 216Q200 204 306 216', paint.deep, 4, ' opacity=".45"') + ellipse(200, 212, 9, 9, paint.deep),
-    shape('M84 236Q200 220 316 236Q318 280 322 300Q322 318 302 320Q200 298 98 320Q78 318 78 300Q82 270 84 236Z', paint.trim, ' opacity=".8"'),
+    shape(
+      'M84 236Q200 220 316 236Q318 280 322 300Q322 318 302 320Q200 298 98 320Q78 318 78 300Q82 270 84 236Z',
+      paint.trim,
+      ' opacity=".8"',
+    ),
   ][style % 4]
   return `${shadow(200, 326, 140, 16)}${shape(body, 'url(#b)')}${pattern}<path d="M112 140Q124 216 110 290" stroke="#fff" stroke-width="7" fill="none" opacity=".28" stroke-linecap="round"/>`
 }

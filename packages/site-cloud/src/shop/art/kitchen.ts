@@ -10,7 +10,8 @@ const kettle: Drawing = (paint, style) => {
       : line(`M142 ${top + 22}C72 ${top + 2} 64 ${top + 104} 132 288`, grip, 14)
   const spout =
     style % 2 === 0
-      ? line(`M258 292C322 286 286 ${top + 30} 334 ${top + 6}`, paint.dark, 15) + line(`M258 288C316 282 282 ${top + 28} 330 ${top + 3}`, paint.base, 9)
+      ? line(`M258 292C322 286 286 ${top + 30} 334 ${top + 6}`, paint.dark, 15) +
+        line(`M258 288C316 282 282 ${top + 28} 330 ${top + 3}`, paint.base, 9)
       : shape(`M244 ${top + 70}L322 ${top + 14}L332 ${top + 26}L262 ${top + 130}Z`, paint.dark)
   return `${shadow(200, 322, 118)}${handle}${spout}${shape(
     `M${tall ? 146 : 128} 300C${tall ? 140 : 118} 240 ${tall ? 150 : 142} ${top} 200 ${top}C${tall ? 250 : 258} ${top} ${tall ? 260 : 282} 240 ${tall ? 254 : 272} 300Q270 320 250 320H150Q130 320 ${tall ? 146 : 128} 300Z`,
@@ -19,7 +20,8 @@ const kettle: Drawing = (paint, style) => {
 }
 
 const mug: Drawing = (paint, style) => {
-  const steam = style % 2 === 0 ? line('M178 150c-12-16 12-24 0-42M212 154c-12-16 12-24 0-42', '#ffffff', 6, ' opacity=".75"') : ''
+  const steam =
+    style % 2 === 0 ? line('M178 150c-12-16 12-24 0-42M212 154c-12-16 12-24 0-42', '#ffffff', 6, ' opacity=".75"') : ''
   const band = [
     `${box(118, 236, 140, 30, 0, paint.trim, ' opacity=".85"')}`,
     `${ellipse(188, 250, 26, 26, paint.trim, ' opacity=".9"')}`,
@@ -34,7 +36,9 @@ const mug: Drawing = (paint, style) => {
 
 const teapot: Drawing = (paint, style) => {
   const bamboo = style % 2 === 1
-  const handle = bamboo ? line('M140 206C128 104 262 104 250 206', wood.base, 11) + line('M146 186l10-4M240 186l-8-6', wood.deep, 5) : line('M118 232c-58-6-52 74 8 62', paint.dark, 15)
+  const handle = bamboo
+    ? line('M140 206C128 104 262 104 250 206', wood.base, 11) + line('M146 186l10-4M240 186l-8-6', wood.deep, 5)
+    : line('M118 232c-58-6-52 74 8 62', paint.dark, 15)
   const lines = style % 3 === 0 ? '' : line('M126 262q74 30 142 0', paint.trim, 4, ' opacity=".7"')
   return `${shadow(196, 322, 122)}${handle}${shape('M262 276C310 270 300 214 336 202L344 216C324 226 326 290 268 300Z', paint.dark)}${shape(
     'M106 262C106 214 148 196 196 196S286 214 286 262C286 300 250 320 196 320S106 300 106 262Z',
@@ -63,7 +67,12 @@ const pan: Drawing = (paint, style) => {
 }
 
 const bowl: Drawing = (paint, style) => {
-  const rim = style % 3 === 0 ? line('M84 222q116 40 232 0', paint.trim, 6, ' opacity=".8"') : style % 3 === 1 ? line('M92 244q12-12 24 0t24 4t24 2t24 1t24-1t24-2t24-4t24-4', paint.trim, 5, ' opacity=".8"') : ''
+  const rim =
+    style % 3 === 0
+      ? line('M84 222q116 40 232 0', paint.trim, 6, ' opacity=".8"')
+      : style % 3 === 1
+        ? line('M92 244q12-12 24 0t24 4t24 2t24 1t24-1t24-2t24-4t24-4', paint.trim, 5, ' opacity=".8"')
+        : ''
   const sticks = style % 2 === 0 ? line('M244 176L356 118M252 190L366 140', wood.dark, 7) : ''
   return `${shadow(200, 322, 108)}${box(158, 300, 84, 22, 6, paint.deep)}${shape('M78 196H322C318 272 268 312 200 312S82 272 78 196Z', 'url(#b)')}${rim}${ellipse(200, 196, 122, 27, paint.light)}${ellipse(200, 200, 108, 20, paint.dark, ' opacity=".75"')}${sticks}`
 }
@@ -72,7 +81,10 @@ const bottle: Drawing = (paint, style) => {
   const wide = style % 3 === 1 ? 10 : 0
   const loop = style % 2 === 0 ? line('M176 108C170 66 230 66 224 108', ink, 8) : ''
   const cap = style % 3 === 2 ? 'url(#w)' : paint.deep
-  const mark = style % 4 < 2 ? box(150 - wide, 236, 100 + wide * 2, 12, 0, paint.trim, ' opacity=".8"') : ellipse(200, 236, 14, 14, paint.trim, ' opacity=".9"')
+  const mark =
+    style % 4 < 2
+      ? box(150 - wide, 236, 100 + wide * 2, 12, 0, paint.trim, ' opacity=".8"')
+      : ellipse(200, 236, 14, 14, paint.trim, ' opacity=".9"')
   return `${shadow(200, 322, 82)}${loop}${box(170, 98, 60, 40, 9, cap)}${shape(
     `M${150 - wide} 178Q${152 - wide} 140 178 134H222Q${248 + wide} 140 ${250 + wide} 178V300Q${250 + wide} 322 228 322H172Q${150 - wide} 322 ${150 - wide} 300Z`,
     'url(#b)',

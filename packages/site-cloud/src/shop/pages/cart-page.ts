@@ -107,18 +107,27 @@ export function lineArt(context: PageContext, product: LineProduct | undefined):
 
 export function optionText(context: PageContext, options: Readonly<Record<string, Localized>>): Markup {
   const values = Object.values(options)
-  return values.length === 0 ? nothing : html`<p class="quiet">${values.map(value => context.say(value)).join(' · ')}</p>`
+  return values.length === 0
+    ? nothing
+    : html`<p class="quiet">${values.map(value => context.say(value)).join(' · ')}</p>`
 }
 
-export function adjustments(context: PageContext, line: { readonly adjustments: QuoteLine['adjustments'] } | undefined): Markup {
+export function adjustments(
+  context: PageContext,
+  line: { readonly adjustments: QuoteLine['adjustments'] } | undefined,
+): Markup {
   if (line === undefined || line.adjustments.length === 0) return nothing
   return html`${line.adjustments.map(
-    change => html`<p class="adjustment" data-testid="adjustment">${context.say(change.label)} <b>${context.money(change.amount)}</b></p>`,
+    change =>
+      html`<p class="adjustment" data-testid="adjustment">${context.say(change.label)} <b>${context.money(change.amount)}</b></p>`,
   )}`
 }
 
 /** Subtotal, freight and total of a quote or an order. */
-export function totals(context: PageContext, sums: { readonly subtotal: number; readonly freight: number; readonly total: number }): Markup {
+export function totals(
+  context: PageContext,
+  sums: { readonly subtotal: number; readonly freight: number; readonly total: number },
+): Markup {
   const { cartPage: t } = context.t
   return html`<dl class="totals" data-testid="totals">
 <div><dt>${t.subtotal}</dt><dd>${context.money(sums.subtotal)}</dd></div>

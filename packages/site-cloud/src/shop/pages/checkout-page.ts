@@ -111,7 +111,9 @@ export interface TextFieldOptions {
 /** A labelled input whose error and hint are tied to it for screen readers. */
 export function textField(options: TextFieldOptions): Markup {
   const { name, error, hint } = options
-  const described = [error === undefined ? '' : `${name}-error`, hint === undefined ? '' : `${name}-hint`].filter(id => id !== '').join(' ')
+  const described = [error === undefined ? '' : `${name}-error`, hint === undefined ? '' : `${name}-hint`]
+    .filter(id => id !== '')
+    .join(' ')
   return html`<p class="field${error === undefined ? '' : ' wrong'}"><label for="f-${name}">${options.label}</label>
 <input id="f-${name}" name="${name}" type="${options.type ?? 'text'}" value="${options.value}" maxlength="${options.maxLength}" autocomplete="${options.autocomplete}"${
     options.mode === undefined ? nothing : html` inputmode="${options.mode}"`

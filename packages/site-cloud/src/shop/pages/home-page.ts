@@ -44,7 +44,12 @@ export function homePage(context: PageContext, content: HomeContent): Markup {
             'query-input': 'required name=search_term_string',
           },
         },
-        { '@context': 'https://schema.org', '@type': 'Organization', name: context.say(site.name), url: new OriginUrl(context.link('/')) },
+        {
+          '@context': 'https://schema.org',
+          '@type': 'Organization',
+          name: context.say(site.name),
+          url: new OriginUrl(context.link('/')),
+        },
       ],
       holes.originText,
     ),
@@ -75,12 +80,20 @@ function tiles(context: PageContext, list: readonly CategoryTile[]): Markup {
   return html`<ul class="tiles">${list.map(
     ({ category, image }) =>
       html`<li><a href="${context.link(`/category/${category.slug}`)}"><span class="art">${
-        image === undefined ? nothing : html`<img src="${context.image(image)}" alt="" width="400" height="400" loading="lazy" decoding="async">`
+        image === undefined
+          ? nothing
+          : html`<img src="${context.image(image)}" alt="" width="400" height="400" loading="lazy" decoding="async">`
       }</span><b>${context.say(category.name)}</b><span class="quiet">${context.t.products(category.products)}</span></a></li>`,
   )}</ul>`
 }
 
-function shelf(context: PageContext, title: string, path: string, products: readonly ProductSummary[], testId: string): Markup {
+function shelf(
+  context: PageContext,
+  title: string,
+  path: string,
+  products: readonly ProductSummary[],
+  testId: string,
+): Markup {
   if (products.length === 0) return nothing
   return html`<section><div class="section-head"><h2>${title}</h2><a href="${context.link(path)}">${context.t.sections.all} ${icons.arrow}</a></div>${productGrid(context, products, testId)}</section>`
 }

@@ -65,7 +65,10 @@ function metadata(context: PageContext, content: PageContent): Markup {
   const address = (of: Language): Markup => html`${holes.origin}${context.base}/${of}${tail}`
   return html`<title>${title}</title>
 <meta name="description" content="${description}">
-${content.hidden ? html`<meta name="robots" content="noindex">` : html`<link rel="canonical" href="${address(language)}">
+${
+  content.hidden
+    ? html`<meta name="robots" content="noindex">`
+    : html`<link rel="canonical" href="${address(language)}">
 ${site.languages.map(of => html`<link rel="alternate" hreflang="${of}" href="${address(of)}">`)}
 <link rel="alternate" hreflang="x-default" href="${address(site.defaultLanguage)}">
 <meta property="og:type" content="${content.kind ?? 'website'}">
@@ -74,7 +77,8 @@ ${site.languages.map(of => html`<link rel="alternate" hreflang="${of}" href="${a
 <meta property="og:description" content="${description}">
 <meta property="og:url" content="${address(language)}">
 <meta property="og:locale" content="${language === 'zh-CN' ? 'zh_CN' : 'en_US'}">
-${content.picture === undefined ? nothing : html`<meta property="og:image" content="${holes.origin}${content.picture}">`}`}`
+${content.picture === undefined ? nothing : html`<meta property="og:image" content="${holes.origin}${content.picture}">`}`
+}`
 }
 
 function header(context: PageContext, content: PageContent): Markup {

@@ -29,7 +29,10 @@ export function listPage(context: PageContext, content: ListContent): Markup {
   const path = content.category === undefined ? '/products' : `/category/${content.category.slug}`
   const name = content.category === undefined ? t.allProducts : context.say(content.category.name)
   const crumbs = [{ name }]
-  const query = { sort: content.sort === 'relevance' ? undefined : content.sort, page: content.page > 1 ? content.page : undefined }
+  const query = {
+    sort: content.sort === 'relevance' ? undefined : content.sort,
+    page: content.page > 1 ? content.page : undefined,
+  }
   return layout(context, {
     title: content.page > 1 ? `${name} · ${t.list.page(content.page, pagesOf(content.total))}` : name,
     description: `${name} · ${t.products(content.total)} · ${context.say(context.site.tagline)}`,
@@ -59,7 +62,12 @@ export interface SearchContent extends ListState {
 
 export function searchPage(context: PageContext, content: SearchContent): Markup {
   const { t } = context
-  const title = content.text === '' ? t.list.searchTitle : content.total === 0 ? t.list.none(content.text) : t.list.results(content.text)
+  const title =
+    content.text === ''
+      ? t.list.searchTitle
+      : content.total === 0
+        ? t.list.none(content.text)
+        : t.list.results(content.text)
   return layout(context, {
     title,
     path: '/search',
@@ -81,7 +89,9 @@ ${pager(context, '/search', { q: content.text, brand: content.brand, sort: conte
 function nothingFound(context: PageContext, content: SearchContent): Markup {
   const { t } = context
   return html`<div class="empty" data-testid="search-help">${
-    content.text === '' ? html`<p>${t.list.searchIntro}</p>` : html`<ul>${t.list.help.map(line => html`<li>${line}</li>`)}</ul>`
+    content.text === ''
+      ? html`<p>${t.list.searchIntro}</p>`
+      : html`<ul>${t.list.help.map(line => html`<li>${line}</li>`)}</ul>`
   }
 <p class="chips">${content.categories.map(category => html`<a class="chip" href="${context.link(`/category/${category.slug}`)}">${context.say(category.name)}</a>`)}</p></div>
 ${content.suggestions.length === 0 ? nothing : html`<h2>${t.sections.featured}</h2>${productGrid(context, content.suggestions, 'suggestions')}`}`
@@ -108,12 +118,17 @@ ${
 <button class="button small quiet-button">${t.list.apply}</button></form>`
 }
 
-function brandOptions(brands: readonly { readonly brand: string; readonly count: number }[], chosen: string | undefined): Markup[] {
+function brandOptions(
+  brands: readonly { readonly brand: string; readonly count: number }[],
+  chosen: string | undefined,
+): Markup[] {
   const known = brands.some(entry => entry.brand === chosen)
   const extra = chosen === undefined || known ? [] : [html`<option value="${chosen}" selected>${chosen}</option>`]
   return [
     ...extra,
-    ...brands.map(({ brand, count }) => html`<option value="${brand}"${selected(brand === chosen)}>${brand} (${count})</option>`),
+    ...brands.map(
+      ({ brand, count }) => html`<option value="${brand}"${selected(brand === chosen)}>${brand} (${count})</option>`,
+    ),
   ]
 }
 
@@ -131,7 +146,8 @@ function pager(
   const pages = pagesOf(total)
   if (pages === 1) return nothing
   const { t } = context
-  const to = (target: number): string => context.link(path) + queryText({ ...query, page: target > 1 ? target : undefined })
+  const to = (target: number): string =>
+    context.link(path) + queryText({ ...query, page: target > 1 ? target : undefined })
   const numbers = [...new Set([1, page - 1, page, page + 1, pages])].filter(number => number >= 1 && number <= pages)
   return html`<nav class="pager" aria-label="${t.list.page(page, pages)}" data-testid="pager">
 ${page > 1 ? html`<a rel="prev" href="${to(page - 1)}">${t.list.previous}</a>` : nothing}

@@ -25,6 +25,7 @@ export function orderPage(context: PageContext, content: OrderContent): Markup {
   const { order } = content
   const path = `/order/${order.number}`
   const access = queryText({ key: content.accessToken })
+  const look = queryText({ key: content.accessToken, return: content.returning ? 1 : undefined })
   const unpaid = order.state === 'unpaid'
   return layout(context, {
     title: t.order.title(order.number),
@@ -33,9 +34,9 @@ export function orderPage(context: PageContext, content: OrderContent): Markup {
     hidden: true,
     categories: content.categories,
     head: unpaid
-      ? html`<noscript><meta http-equiv="refresh" content="${refreshSeconds};url=${context.link(path)}${queryText({ key: content.accessToken, return: content.returning ? 1 : undefined })}"></noscript>`
+      ? html`<noscript><meta http-equiv="refresh" content="${refreshSeconds};url=${context.link(path)}${look}"></noscript>`
       : nothing,
-    body: html`<div class="wrap" ${unpaid ? html` data-poll="${context.link(path)}/status${access}" data-state="${order.state}"` : nothing} data-testid="order">
+    body: html`<div class="wrap" ${unpaid ? html` data-poll="${context.link(path)}/status${look}" data-state="${order.state}"` : nothing} data-testid="order">
 ${namedNotice(context, content.notice)}
 <section class="order-head ${order.state}" data-testid="order-state" data-state="${order.state}">
 <p class="state">${order.state === 'paid' || order.state === 'shipped' || order.state === 'completed' ? icons.check : nothing}${t.order.states[order.state]}</p>
@@ -46,7 +47,8 @@ ${unpaid ? payment(context, content, path, access) : nothing}
 </section>
 <div class="two-columns">
 <section aria-label="${t.order.items}"><h2>${t.order.items}</h2><ul class="lines" data-testid="order-lines">${order.lines.map(
-      line => html`<li class="line">${lineArt(context, { ...line, options: {} })}<div class="line-text"><p><a href="${context.link(`/product/${line.slug}`)}?sku=${line.sku}">${context.say(line.name)}</a></p>${adjustments(context, line)}<p class="quiet">${context.money(line.unitAmount)} × ${line.quantity}</p></div><p class="line-amount">${context.money(line.amount)}</p></li>`,
+      line =>
+        html`<li class="line">${lineArt(context, { ...line, options: {} })}<div class="line-text"><p><a href="${context.link(`/product/${line.slug}`)}?sku=${line.sku}">${context.say(line.name)}</a></p>${adjustments(context, line)}<p class="quiet">${context.money(line.unitAmount)} × ${line.quantity}</p></div><p class="line-amount">${context.money(line.amount)}</p></li>`,
     )}</ul>${totals(context, order)}</section>
 <aside>${addressPanel(context, order)}
 ${content.accessToken === undefined ? nothing : html`<p class="hint">${t.order.keep}</p>`}
@@ -73,7 +75,8 @@ function steps(context: PageContext, order: Order): Markup {
   const reached = { unpaid: 1, paid: 2, shipped: 3, completed: 4, closed: 0, refunded: 0 }[order.state]
   if (reached === 0) return nothing
   return html`<ol class="steps">${context.t.order.steps.map(
-    (name, index) => html`<li class="${index < reached ? 'done' : ''}"${index === reached - 1 ? trusted(' aria-current="step"') : nothing}>${name}</li>`,
+    (name, index) =>
+      html`<li class="${index < reached ? 'done' : ''}"${index === reached - 1 ? trusted(' aria-current="step"') : nothing}>${name}</li>`,
   )}</ol>`
 }
 

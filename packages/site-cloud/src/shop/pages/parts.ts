@@ -23,7 +23,12 @@ ${soldOut ? html`<span class="tag">${context.t.stock.none}</span>` : product.ava
 </a></li>`
 }
 
-export function productGrid(context: PageContext, products: readonly ProductSummary[], testId: string, eager = 0): Markup {
+export function productGrid(
+  context: PageContext,
+  products: readonly ProductSummary[],
+  testId: string,
+  eager = 0,
+): Markup {
   return html`<ul class="grid" data-testid="${testId}">${products.map((product, index) => productCard(context, product, index < eager ? 'eager' : 'lazy'))}</ul>`
 }
 
@@ -80,7 +85,11 @@ export function trustNotes(context: PageContext): Markup {
   const { trust } = context.t
   const { freight } = context.site
   const notes = [
-    { icon: icons.truck, title: trust.freight(context.money(freight.freeFrom)), text: trust.freightText(context.money(freight.amount)) },
+    {
+      icon: icons.truck,
+      title: trust.freight(context.money(freight.freeFrom)),
+      text: trust.freightText(context.money(freight.amount)),
+    },
     { icon: icons.back, title: trust.returns, text: trust.returnsText },
     { icon: icons.shield, title: trust.payment, text: trust.paymentText },
     { icon: icons.box, title: trust.stock, text: trust.stockText },

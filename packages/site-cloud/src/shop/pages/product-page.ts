@@ -6,7 +6,17 @@ import { html, jsonScript, type Markup, nothing, OriginUrl, trusted } from '../h
 import { holes } from '../page-cache.js'
 import type { PageContext } from '../page-context.js'
 import { layout } from './layout.js'
-import { breadcrumbList, breadcrumbs, type Crumb, current, formToken, productGrid, stockState, trustNotes, views } from './parts.js'
+import {
+  breadcrumbList,
+  breadcrumbs,
+  type Crumb,
+  current,
+  formToken,
+  productGrid,
+  stockState,
+  trustNotes,
+  views,
+} from './parts.js'
 
 export interface ProductContent {
   readonly product: Product
@@ -19,9 +29,7 @@ export interface ProductContent {
 
 /** The SKU a page shows first: the asked one, else the first that can be bought, else the first. */
 export function chooseSku(product: Product, asked: string | null): Sku | undefined {
-  return (
-    product.skus.find(sku => sku.sku === asked) ?? product.skus.find(sku => sku.available > 0) ?? product.skus[0]
-  )
+  return product.skus.find(sku => sku.sku === asked) ?? product.skus.find(sku => sku.available > 0) ?? product.skus[0]
 }
 
 export function productPage(context: PageContext, content: ProductContent): Markup {
@@ -90,12 +98,17 @@ function optionPickers(context: PageContext, product: Product, sku: Sku): Markup
   return html`<div class="options" data-testid="options">${keys.map(key => {
     const chosen = sku.options[key]
     const label = context.t.product.options[key] ?? key
-    return html`<div role="group" aria-label="${label}"><p><b>${label}</b> ${chosen === undefined ? '' : context.say(chosen)}</p><ul>${valuesOf(product, key).map(value => {
+    return html`<div role="group" aria-label="${label}"><p><b>${label}</b> ${chosen === undefined ? '' : context.say(chosen)}</p><ul>${valuesOf(
+      product,
+      key,
+    ).map(value => {
       const target = nearest(product, sku, key, value)
       const here = chosen !== undefined && value.en === chosen.en
       const colour = key === 'color' ? paletteColour(value.en) : undefined
       return html`<li><a class="option${target.available > 0 ? '' : ' gone'}${here ? ' chosen' : ''}" href="${context.link(`/product/${product.slug}`)}?sku=${target.sku}" rel="nofollow"${current(here)}>${
-        colour === undefined ? nothing : html`<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="7.5" fill="${colour}" stroke="#0002"/></svg>`
+        colour === undefined
+          ? nothing
+          : html`<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="7.5" fill="${colour}" stroke="#0002"/></svg>`
       }${context.say(value)}${target.available > 0 ? nothing : html`<span class="hidden"> (${context.t.stock.none})</span>`}</a></li>`
     })}</ul></div>`
   })}</div>`

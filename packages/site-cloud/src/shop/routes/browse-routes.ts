@@ -51,7 +51,14 @@ function list(visit: Visit, slug: string | undefined): Promise<Reply> {
       limit: pageSize,
     })
     if (products.length === 0 && page > 1) throw missing()
-    return listPage(context, { categories, ...(found === undefined ? {} : { category: found }), sort, page, total, products })
+    return listPage(context, {
+      categories,
+      ...(found === undefined ? {} : { category: found }),
+      sort,
+      page,
+      total,
+      products,
+    })
   })
 }
 
@@ -110,9 +117,16 @@ export const search: Route = async visit => {
   const state = { sort: sortOf(visit), page: pageOf(visit), ...(brand === '' ? {} : { brand }) }
   const categories = await shop.categories()
   const tooLong = text.length > 200
-  if (text === '' || tooLong) return show(visit, searchPage(context, await nothingToSearch(visit, tooLong, state, categories)))
+  if (text === '' || tooLong)
+    return show(visit, searchPage(context, await nothingToSearch(visit, tooLong, state, categories)))
   const found = await shop.services.catalogue
-    .search({ text, ...(brand === '' ? {} : { brand }), sort: state.sort, offset: (state.page - 1) * pageSize, limit: pageSize })
+    .search({
+      text,
+      ...(brand === '' ? {} : { brand }),
+      sort: state.sort,
+      offset: (state.page - 1) * pageSize,
+      limit: pageSize,
+    })
     .catch((error: unknown) => {
       // Text of which nothing is left to look for is a search without results, not a mistake.
       if (CloudError.is(error, 'support.search.invalid-query')) return { total: 0, products: [], brands: [] }

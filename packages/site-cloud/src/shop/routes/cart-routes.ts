@@ -59,12 +59,19 @@ async function quoteOrNone(
 ): Promise<Quote | undefined> {
   try {
     return await visit.shop.services.pricing.quote(
-      { lines: lines.map(({ sku, quantity }) => ({ sku, quantity })), buyer: { groups: buyer?.groups ?? [], ...(buyer === undefined ? {} : { partyId: buyer.partyId }) } },
+      {
+        lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
+        buyer: { groups: buyer?.groups ?? [], ...(buyer === undefined ? {} : { partyId: buyer.partyId }) },
+      },
       callOptions(visit, buyer?.partyId ?? 'guest'),
     )
   } catch (error) {
     // A line may have left the shelf between the two calls: the cart then says which, instead of failing.
-    if (CloudError.is(error, 'business.catalogue.unknown-product') || CloudError.is(error, 'business.pricing.unavailable')) return undefined
+    if (
+      CloudError.is(error, 'business.catalogue.unknown-product') ||
+      CloudError.is(error, 'business.pricing.unavailable')
+    )
+      return undefined
     throw error
   }
 }
@@ -87,7 +94,10 @@ export const showCart: Route = async visit => {
     visit.shop.categories(),
     visit.shop.viewsOf('cart', { language: visit.language, lines }),
   ])
-  return show(visit, cartPage(visit.context, { ...priced, categories, views, notice: visit.request.query.get('notice') }))
+  return show(
+    visit,
+    cartPage(visit.context, { ...priced, categories, views, notice: visit.request.query.get('notice') }),
+  )
 }
 
 export const changeCart: Route = async visit => {
@@ -102,7 +112,9 @@ export const changeCart: Route = async visit => {
   const cartId = visit.session.ensureCartId()
   const options = callOptions(visit, 'storefront')
   try {
-    const cart = await (action === 'add' ? carts.addLine({ cartId, sku, quantity }, options) : carts.setLine({ cartId, sku, quantity }, options))
+    const cart = await (action === 'add'
+      ? carts.addLine({ cartId, sku, quantity }, options)
+      : carts.setLine({ cartId, sku, quantity }, options))
     visit.session.cartUnits = unitsOf(cart.lines)
   } catch (error) {
     if (CloudError.is(error, 'business.cart.limit')) return outcome(visit, 'limit', 409)
@@ -114,7 +126,8 @@ export const changeCart: Route = async visit => {
 
 /** The page's script gets JSON, a browser without script goes to the cart. */
 function outcome(visit: Visit, notice: string | undefined, status: number): Reply {
-  if (!visit.request.wantsJson) return seeOther(visit.context.link('/cart') + (notice === undefined ? '' : `?notice=${notice}`))
+  if (!visit.request.wantsJson)
+    return seeOther(visit.context.link('/cart') + (notice === undefined ? '' : `?notice=${notice}`))
   const message = notice === undefined ? '' : (visit.context.t.notices[notice] ?? '')
   return json({ ok: status < 400, units: visit.session.cartUnits, message }, status)
 }

@@ -2,6 +2,7 @@ import type { Address, Order } from '@aaas/business-cloud/order'
 import type { Party } from '@aaas/business-cloud/party'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { type Form, readForm } from '../form.js'
+import { queryText } from '../page-context.js'
 import { isBuyable } from '../pages/cart-page.js'
 import {
   type AddressField,
@@ -11,7 +12,6 @@ import {
   checkoutPage,
   emptyAddress,
 } from '../pages/checkout-page.js'
-import { queryText } from '../page-context.js'
 import { type Reply, seeOther } from '../reply.js'
 import { cartLines, type Line, type PricedLines, priceLines } from './cart-routes.js'
 import { buyerOf, callOptions, type Route, show, type Visit } from './shop.js'
@@ -39,7 +39,14 @@ export const submitCheckout: Route = async visit => {
   const buyer = await buyerOf(visit)
   const errors = checkAddress(visit, sent.values)
   if (Object.keys(errors).length > 0) {
-    return form(visit, { priced: await priceLines(visit, sent.lines), buyer, values: sent.values, key: sent.key, errors, status: 422 })
+    return form(visit, {
+      priced: await priceLines(visit, sent.lines),
+      buyer,
+      values: sent.values,
+      key: sent.key,
+      errors,
+      status: 422,
+    })
   }
   let order: Order
   try {
@@ -70,7 +77,11 @@ function place(visit: Visit, sent: CheckoutForm, buyer: Party | undefined): Prom
 /** Shows the form again with what was typed, and says why there is no order. */
 async function refused(visit: Visit, sent: CheckoutForm, buyer: Party | undefined, error: CloudError): Promise<Reply> {
   const { t } = visit.context
-  const again = async (problem: string | undefined, status: number, more: { key?: string; errors?: FieldErrors } = {}): Promise<Reply> => {
+  const again = async (
+    problem: string | undefined,
+    status: number,
+    more: { key?: string; errors?: FieldErrors } = {},
+  ): Promise<Reply> => {
     const priced = await priceLines(visit, sent.lines)
     return form(visit, { priced, buyer, values: sent.values, key: sent.key, errors: {}, problem, status, ...more })
   }
@@ -153,7 +164,8 @@ function readCheckout(fields: Form): CheckoutForm | undefined {
 function checkAddress(visit: Visit, values: AddressValues): FieldErrors {
   const { checkout } = visit.context.t
   const errors: Partial<Record<AddressField, string>> = {}
-  for (const name of ['name', 'phone', 'region', 'line'] as const) if (values[name] === '') errors[name] = checkout.required
+  for (const name of ['name', 'phone', 'region', 'line'] as const)
+    if (values[name] === '') errors[name] = checkout.required
   if (values.phone !== '' && !/^[0-9+() -]{5,}$/.test(values.phone)) errors.phone = checkout.badPhone
   if (values.email !== '' && !/^[^@\s]+@[^@\s]+$/.test(values.email)) errors.email = checkout.badEmail
   for (const name of addressFields) {
@@ -177,7 +189,8 @@ async function takeFromCart(visit: Visit, ordered: readonly Line[]): Promise<voi
     let { lines } = await carts.get({ cartId }, options)
     for (const { sku, quantity } of ordered) {
       const held = lines.find(line => line.sku === sku)?.quantity ?? 0
-      if (held > 0) lines = (await carts.setLine({ cartId, sku, quantity: Math.max(0, held - quantity) }, options)).lines
+      if (held > 0)
+        lines = (await carts.setLine({ cartId, sku, quantity: Math.max(0, held - quantity) }, options)).lines
     }
     visit.session.cartUnits = lines.reduce((sum, line) => sum + line.quantity, 0)
   } catch (error) {

@@ -35,7 +35,11 @@ const pictureTypes: Readonly<Record<string, string>> = {
   '.avif': 'image/avif',
 }
 
-export function shopFiles(options: { readonly site: SiteView; readonly version: string; readonly assetsDir?: string }): ShopFiles {
+export function shopFiles(options: {
+  readonly site: SiteView
+  readonly version: string
+  readonly assetsDir?: string
+}): ShopFiles {
   const style = styleSheet(options.site.theme)
   const script = browserScript()
   const stylePath = `/assets/shop-${digest(style)}.css`
@@ -81,7 +85,8 @@ function staticReply(found: StaticFile, acceptEncoding: string | undefined): Rep
 
 async function picture(dir: string, name: string, caching: string): Promise<Reply | undefined> {
   const type = pictureTypes[extname(name).toLowerCase()]
-  if (type === undefined || !/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/.test(name)) return undefined
+  if (type === undefined || !/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/.test(name))
+    return undefined
   const root = resolve(dir)
   const full = resolve(join(root, name))
   if (!full.startsWith(root + sep)) return undefined

@@ -1,5 +1,5 @@
 import type { Order } from '@aaas/business-cloud/order'
-import { CloudError, type Clock } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
 import { readForm } from '../form.js'
 import { queryText } from '../page-context.js'
 import { orderPage } from '../pages/order-page.js'
@@ -15,7 +15,7 @@ interface Access {
 }
 
 /** Milliseconds between two questions to the payment gateway about one order, from this process. */
-const askEveryMs = 4_000
+const askEveryMs = 2_000
 const maxAsked = 10_000
 
 /** Routes of one order: the page, its state for the page's script, payment and cancelling. */
@@ -35,7 +35,8 @@ export function orderRoutes(clock: Clock): { readonly get: Route; readonly post:
       if (more.length > 0 || (part !== undefined && part !== 'status')) throw unknownOrder()
       const access = await open(visit, number)
       // The buyer may be back before the provider's notification: the gateway then asks the provider itself.
-      const fresh = access.order.state === 'unpaid' && mayAsk(number) ? await refresh(visit, number, access) : access
+      const returning = visit.request.query.has('return') && access.order.state === 'unpaid'
+      const fresh = returning && mayAsk(number) ? await refresh(visit, number, access) : access
       return part === 'status' ? json({ state: fresh.order.state }) : pageOf(visit, fresh)
     },
     post: async visit => {
@@ -67,7 +68,10 @@ async function open(visit: Visit, number: string): Promise<Access> {
   const remembered = visit.session.guestOrders.find(order => order.number === number)?.accessToken
   const token = accessToken ?? remembered
   const partyId = (await buyerOf(visit))?.partyId
-  const right = { ...(token === undefined ? {} : { accessToken: token }), ...(partyId === undefined ? {} : { partyId }) }
+  const right = {
+    ...(token === undefined ? {} : { accessToken: token }),
+    ...(partyId === undefined ? {} : { partyId }),
+  }
   // Without any right there is nothing to ask for.
   if (token === undefined && partyId === undefined) throw unknownOrder()
   return { order: await read(visit, number, right), accessToken, right }
@@ -94,8 +98,12 @@ async function pay(visit: Visit, access: Access): Promise<Reply> {
   if (access.order.state !== 'unpaid') return back('pay-closed')
   try {
     const returnUrl = visit.request.origin + here + queryText({ key: access.accessToken, return: 1 })
-    const { redirectUrl } = await visit.shop.services.payments.start({ number, returnUrl }, callOptions(visit, 'storefront'))
-    if (!/^https?:\/\//.test(redirectUrl)) throw new CloudError('access.payment.provider-unavailable', 'the provider gave no web address')
+    const { redirectUrl } = await visit.shop.services.payments.start(
+      { number, returnUrl },
+      callOptions(visit, 'storefront'),
+    )
+    if (!/^https?:\/\//.test(redirectUrl))
+      throw new CloudError('access.payment.provider-unavailable', 'the provider gave no web address')
     return seeOther(redirectUrl)
   } catch (error) {
     if (CloudError.is(error, 'business.order.invalid-transition')) return back('pay-closed')
@@ -109,7 +117,10 @@ async function cancel(visit: Visit, access: Access): Promise<Reply> {
   const { number } = access.order
   const here = visit.context.link(`/order/${number}`)
   try {
-    await visit.shop.services.orders.cancel({ number, ...access.right }, callOptions(visit, access.right.partyId ?? 'guest'))
+    await visit.shop.services.orders.cancel(
+      { number, ...access.right },
+      callOptions(visit, access.right.partyId ?? 'guest'),
+    )
     return seeOther(here + queryText({ key: access.accessToken, notice: 'cancelled' }))
   } catch (error) {
     if (!CloudError.is(error, 'business.order.invalid-transition')) throw error

@@ -1,5 +1,5 @@
-import type { Category, catalogueContract, Language, Localized, ProductSummary } from '@aaas/business-cloud/catalogue'
 import type { cartContract } from '@aaas/business-cloud/cart'
+import type { Category, catalogueContract, Language, Localized, ProductSummary } from '@aaas/business-cloud/catalogue'
 import type { orderContract } from '@aaas/business-cloud/order'
 import type { Party, partyContract } from '@aaas/business-cloud/party'
 import type { orderPaymentContract } from '@aaas/business-cloud/payment'
@@ -89,7 +89,11 @@ export function openShop(options: StorefrontOptions, files: ShopFiles): Shop {
   return {
     ...options,
     files,
-    pages: new PageCache({ clock, ttlMs: options.pageTtlMs ?? 2_000, maxBytes: options.pageCacheBytes ?? 32 * 1024 * 1024 }),
+    pages: new PageCache({
+      clock,
+      ttlMs: options.pageTtlMs ?? 2_000,
+      maxBytes: options.pageCacheBytes ?? 32 * 1024 * 1024,
+    }),
     context(language, base) {
       const key = `${language} ${base}`
       let context = contexts.get(key)
@@ -102,9 +106,14 @@ export function openShop(options: StorefrontOptions, files: ShopFiles): Shop {
       return context
     },
     categories,
-    tiles: remembered(clock, shelfTtlMs, async () => Promise.all((await categories()).map(category => tile(services, category)))),
-    featured: remembered(clock, options.pageTtlMs ?? 2_000, async () =>
-      (await services.catalogue.listProducts({ sort: 'relevance', limit: 11 })).products),
+    tiles: remembered(clock, shelfTtlMs, async () =>
+      Promise.all((await categories()).map(category => tile(services, category))),
+    ),
+    featured: remembered(
+      clock,
+      options.pageTtlMs ?? 2_000,
+      async () => (await services.catalogue.listProducts({ sort: 'relevance', limit: 11 })).products,
+    ),
     async viewsOf(slot, input) {
       if (options.slots === undefined) return []
       try {

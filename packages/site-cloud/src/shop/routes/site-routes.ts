@@ -19,7 +19,10 @@ export function siteRoutes(shop: Shop): SiteRoutes {
   const sitemap = async (request: ShopRequest): Promise<Reply> => {
     let kept = sitemaps.get(request.base)
     if (kept === undefined || kept.freshUntil <= shop.clock.monotonic()) {
-      kept = { page: new StoredPage(await drawSitemap(shop, request.base)), freshUntil: shop.clock.monotonic() + tenMinutesMs }
+      kept = {
+        page: new StoredPage(await drawSitemap(shop, request.base)),
+        freshUntil: shop.clock.monotonic() + tenMinutesMs,
+      }
       if (sitemaps.size >= 4) sitemaps.clear()
       sitemaps.set(request.base, kept)
     }
@@ -37,7 +40,9 @@ export function siteRoutes(shop: Shop): SiteRoutes {
         case '/favicon.ico':
           return file(shop.files.favicon, 'image/svg+xml', 'public, max-age=86400')
         case '/manifest.webmanifest':
-          return file(JSON.stringify(manifest(shop, request)), 'application/manifest+json', 'public, max-age=3600', { vary: 'accept-language' })
+          return file(JSON.stringify(manifest(shop, request)), 'application/manifest+json', 'public, max-age=3600', {
+            vary: 'accept-language',
+          })
         default:
           return undefined
       }
@@ -82,10 +87,16 @@ async function drawSitemap(shop: Shop, base: string): Promise<Markup> {
     ...products.map(product => `/product/${product.slug}`),
   ]
   const { languages, defaultLanguage } = shop.site
-  const address = (language: string, path: string): string => `${holes.originText}${escapeHtml(`${base}/${language}${path}`)}`
+  const address = (language: string, path: string): string =>
+    `${holes.originText}${escapeHtml(`${base}/${language}${path}`)}`
   const entries = paths.map(path => {
-    const others = [...languages.map(language => [language, language] as const), ['x-default', defaultLanguage] as const]
-    const links = others.map(([name, language]) => `<xhtml:link rel="alternate" hreflang="${name}" href="${address(language, path)}"/>`).join('')
+    const others = [
+      ...languages.map(language => [language, language] as const),
+      ['x-default', defaultLanguage] as const,
+    ]
+    const links = others
+      .map(([name, language]) => `<xhtml:link rel="alternate" hreflang="${name}" href="${address(language, path)}"/>`)
+      .join('')
     return languages.map(language => `<url><loc>${address(language, path)}</loc>${links}</url>\n`).join('')
   })
   return trusted(
