@@ -1,5 +1,3 @@
-export { type LeasePoolFixture, leasePoolSuite } from './lease-pool-suite.js'
 export { type MemoryLeasePoolOptions, memoryLeasePool } from './memory-lease-pool.js'
 export { type MemoryRatePoolOptions, memoryRatePool } from './memory-rate-pool.js'
 export type { Lease, LeasePool, LeaseRequest, PoolRequest, RatePool, RateRequest } from './pool.js'
-export { type RatePoolFixture, ratePoolSuite } from './rate-pool-suite.js'

@@ -1,4 +1,5 @@
-import { leasePoolSuite, memoryLeasePool, memoryRatePool, ratePoolSuite } from '@aaas/access-cloud/pool'
+import { memoryLeasePool, memoryRatePool } from '@aaas/access-cloud/pool'
+import { leasePoolSuite, ratePoolSuite } from '@aaas/access-cloud/pool/suite'
 import { ManualClock } from '@aaas/testing'
 import { test } from 'tap'
 

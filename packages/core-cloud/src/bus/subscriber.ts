@@ -15,7 +15,7 @@ export interface SubscriberOptions {
   readonly logger: Logger
   /** The handler of a request threw. */
   readonly onFailure: (message: RequestMessage) => void
-  /** Stops the flow of messages; resolves when none can follow. */
+  /** Stops the flow of messages; resolves when none can follow and every handler has finished. */
   readonly stop: (subscriber: Subscriber) => Promise<void>
 }
 
@@ -58,7 +58,7 @@ export class Subscriber implements BusSubscription {
   }
 
   drain(): Promise<void> {
-    this.#draining ??= this.#options.stop(this).then(() => this.idle())
+    this.#draining ??= this.#options.stop(this)
     return this.#draining
   }
 

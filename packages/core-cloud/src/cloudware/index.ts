@@ -11,7 +11,6 @@ export {
   type View,
   type ViewBlock,
 } from './cloudware.js'
-export { type CloudwareStateFixture, cloudwareStateSuite } from './cloudware-state-suite.js'
 export { createHookHost, type HookHostOptions, type RunningHookHost } from './hook-host.js'
 export { defaultHookLimits, type HookLimits } from './hook-limits.js'
 export { type CloudwareStatus, defineHook, type Hook, type HookHost, noHooks } from './hooks.js'

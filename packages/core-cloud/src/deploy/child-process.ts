@@ -16,7 +16,11 @@ export interface ChildOptions {
 export interface Child {
   readonly pid: number | undefined
   /** Resolves, never rejects, when the process is gone and its output was read to the end. */
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly lastErrorLine: string }>
+  readonly exited: Promise<{
+    readonly code: number | null
+    readonly signal: NodeJS.Signals | null
+    readonly lastErrorLine: string
+  }>
   /** What is sent to a child that has gone is dropped. */
   send(message: object): void
   kill(signal: NodeJS.Signals): void

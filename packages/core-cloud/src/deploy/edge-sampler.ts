@@ -61,7 +61,10 @@ export function startEdgeSampler(options: {
     for (const [instance, counters] of Object.entries(now.upstreams)) {
       const before = upstreams.get(instance) ?? nothing
       const grown = growth(counters, before)
-      seen.set(instance, grown === undefined ? before : { counts: countsOf(counters), latency: counters.latency.toJSON() })
+      seen.set(
+        instance,
+        grown === undefined ? before : { counts: countsOf(counters), latency: counters.latency.toJSON() },
+      )
       const site = siteOf(instance)
       if (grown === undefined || site === undefined) continue
       metrics.add({ site, instance, counters: grown, latency: counters.latency.since(before.latency) })

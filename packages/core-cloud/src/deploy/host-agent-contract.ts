@@ -3,8 +3,8 @@ import { Type } from 'typebox'
 import { defineContract } from '../contract/contract.js'
 import type { Actor } from '../kernel/context.js'
 import type { LogLevel } from '../kernel/logger.js'
-import type { ObservedInstance } from './desired-state.js'
 import { InstanceId, Millis, SiteName } from './deploy-schemas.js'
+import type { ObservedInstance } from './desired-state.js'
 
 /** Prefix under which a host serves {@link hostAgentContract} on control's hub. */
 export function hostPrefix(hostId: string): string {
@@ -15,7 +15,10 @@ const level = Type.Unsafe<LogLevel>(
   Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')]),
 )
 const actor = Type.Unsafe<Actor>(
-  Type.Object({ id: Type.String({ maxLength: 200 }), scopes: Type.Array(Type.String({ maxLength: 200 }), { maxItems: 200 }) }),
+  Type.Object({
+    id: Type.String({ maxLength: 200 }),
+    scopes: Type.Array(Type.String({ maxLength: 200 }), { maxItems: 200 }),
+  }),
 )
 const token = Type.String({ pattern: '^[a-z][A-Za-z0-9-]*(\\.[a-z][A-Za-z0-9-]*)*$', maxLength: 100 })
 
@@ -91,7 +94,13 @@ export const hostAgentContract = defineContract({
       output: Type.Object({
         instances: Type.Array(
           Type.Unsafe<ObservedInstance & { readonly site: string }>(
-            Type.Object({ site: SiteName, id: InstanceId, version: Type.Integer(), state: Type.String(), restarts: Type.Integer() }),
+            Type.Object({
+              site: SiteName,
+              id: InstanceId,
+              version: Type.Integer(),
+              state: Type.String(),
+              restarts: Type.Integer(),
+            }),
           ),
         ),
       }),

@@ -22,8 +22,15 @@ export function hostAgentHandlers(options: {
   const { agent, bus, logs, metrics, clock, ids } = options
   return {
     async callSite({ site, kind, contract, method, input, deadline, actor, idempotencyKey }, context) {
-      if (!agent.has(site, kind)) throw new CloudError('core.deploy.unknown-site', `there is no ${kind} '${site}' on this host`)
-      const client = busClient({ bus, contract: passThrough(contract, method), prefix: busPrefixOf({ kind, site }), clock, ids })
+      if (!agent.has(site, kind))
+        throw new CloudError('core.deploy.unknown-site', `there is no ${kind} '${site}' on this host`)
+      const client = busClient({
+        bus,
+        contract: passThrough(contract, method),
+        prefix: busPrefixOf({ kind, site }),
+        clock,
+        ids,
+      })
       const call = client[method]
       if (call === undefined) throw new CloudError('core.contract.unknown-method', `no method ${method}`)
       const output = await call(input, {

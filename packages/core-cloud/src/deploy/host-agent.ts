@@ -146,7 +146,8 @@ export class HostAgent {
     this.#routes = text
     this.#options.setRoutes(table)
     const lost = routes.filter((route, index) => route.hostNames.length > (table[index]?.hostNames.length ?? 0))
-    if (lost.length > 0) this.#options.logger.warn('host names are claimed twice', { sites: lost.map(route => route.site) })
+    if (lost.length > 0)
+      this.#options.logger.warn('host names are claimed twice', { sites: lost.map(route => route.site) })
   }
 
   #remember(): void {

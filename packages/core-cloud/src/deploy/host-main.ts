@@ -3,7 +3,8 @@ import type { ErrorBody } from '../kernel/errors.js'
 import type { HostOptions } from './host-process.js'
 
 /** What a forked host process is told by its first message. */
-export interface HostStart extends Pick<HostOptions, 'home' | 'hostId' | 'controlSocket' | 'controlToken' | 'edgePort'> {
+export interface HostStart
+  extends Pick<HostOptions, 'home' | 'hostId' | 'controlSocket' | 'controlToken' | 'edgePort'> {
   readonly runDir?: string
   readonly publicBaseUrl?: string
 }
@@ -11,7 +12,9 @@ export interface HostStart extends Pick<HostOptions, 'home' | 'hostId' | 'contro
 export type ToHost = { readonly type: 'start'; readonly options: HostStart }
 
 /** What a forked host process answers. After `failed` it ends with code 1. */
-export type FromHost = { readonly type: 'started'; readonly edgePort: number } | { readonly type: 'failed'; readonly error: ErrorBody }
+export type FromHost =
+  | { readonly type: 'started'; readonly edgePort: number }
+  | { readonly type: 'failed'; readonly error: ErrorBody }
 
 /**
  * Module to fork for a host process. Send it {@link ToHost} at once; it answers {@link FromHost}. It ends its instances,

@@ -1,6 +1,6 @@
+import { join } from 'node:path'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { join } from 'node:path'
 import { CloudError } from '../kernel/errors.js'
 import type { Logger } from '../kernel/logger.js'
 import { LatestWriter, readJsonFile, writeAtomically } from './atomic-file.js'
@@ -51,7 +51,9 @@ export async function openHostMemory({ dir, logger }: { dir: string; logger: Log
   const sites = await readChecked(sitesPath, value => (sitesForm.Check(value) ? value : undefined))
   const writer = (path: string): LatestWriter =>
     new LatestWriter(text =>
-      writeAtomically(path, text).catch((error: unknown) => logger.error('the host cannot write its state', { error, path })),
+      writeAtomically(path, text).catch((error: unknown) =>
+        logger.error('the host cannot write its state', { error, path }),
+      ),
     )
   const desiredWriter = writer(desiredPath)
   const sitesWriter = writer(sitesPath)
@@ -80,7 +82,11 @@ async function readChecked<T>(path: string, check: (value: unknown) => T | undef
   try {
     value = await readJsonFile(path)
   } catch (cause) {
-    throw new CloudError('core.kernel.invalid-config', `${path} cannot be read; mend it, or remove it to start without it`, { cause })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      `${path} cannot be read; mend it, or remove it to start without it`,
+      { cause },
+    )
   }
   if (value === undefined) return undefined
   const checked = check(value)

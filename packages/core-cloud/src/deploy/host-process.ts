@@ -14,7 +14,7 @@ import type { RouteTable } from '../load-balancer/route-table.js'
 import { type Admissions, createAdmissions } from './admissions.js'
 import { type ControlLink, dialControl } from './control-link.js'
 import type { DesiredState } from './desired-state.js'
-import { startEdgeSampler, trafficOf, type TrafficSource } from './edge-sampler.js'
+import { startEdgeSampler, type TrafficSource, trafficOf } from './edge-sampler.js'
 import { HostAgent } from './host-agent.js'
 import { hostAgentHandlers } from './host-agent-service.js'
 import { openHostMemory } from './host-memory.js'
@@ -88,7 +88,10 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
   const memory = await openHostMemory({ dir: folders.host, logger })
   const admissions = createAdmissions(ids)
   const busSocket = join(folders.run, 'host.sock')
-  const hub = lifecycle.use('hub', await listenBus({ socketPath: busSocket, clock, logger, authenticate: token => admissions.authenticate(token) }))
+  const hub = lifecycle.use(
+    'hub',
+    await listenBus({ socketPath: busSocket, clock, logger, authenticate: token => admissions.authenticate(token) }),
+  )
   await removeStaleSockets(folders.run)
   const logs = lifecycle.use('logs', fileLogStore({ dir: join(folders.host, 'logs'), clock }))
   const control = lifecycle.use(
@@ -101,7 +104,13 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
     logger,
   })
   const edge = await options.createEdge({ port: options.edgePort, clock, ids, logger: options.logger })
-  const meter = createMeter({ clock, ids, spool, usageOf: processUsageReader({ clock }), trafficOf: instance => trafficOf(edge, instance) })
+  const meter = createMeter({
+    clock,
+    ids,
+    spool,
+    usageOf: processUsageReader({ clock }),
+    trafficOf: instance => trafficOf(edge, instance),
+  })
   const metrics = createMetricsStore({ clock })
   const trust: { keys: DesiredState['trust'] } = { keys: memory.desired?.trust ?? {} }
   const ports = runnerPorts(options, { folders, admissions, busSocket, logs, control, edge, meter, trust, logger })
@@ -146,11 +155,15 @@ interface Parts {
 }
 
 /** Gives the runners of the sites what they need of this host. */
-function runnerPorts(options: HostOptions, parts: Parts): Omit<SiteRunnerPorts, 'routesChanged' | 'memoryChanged' | 'stateChanged' | 'removed'> {
+function runnerPorts(
+  options: HostOptions,
+  parts: Parts,
+): Omit<SiteRunnerPorts, 'routesChanged' | 'memoryChanged' | 'stateChanged' | 'removed'> {
   const { clock, ids, environment } = options
   const { folders, admissions, busSocket, logs, control, edge, meter, logger } = parts
   const baseUrl = options.publicBaseUrl ?? `http://127.0.0.1:${edge.port}`
-  const capture = (site: string, instance: string) => (line: string, stream: 'stdout' | 'stderr') => logs.append(site, instance, line, stream)
+  const capture = (site: string, instance: string) => (line: string, stream: 'stdout' | 'stderr') =>
+    logs.append(site, instance, line, stream)
   const packages = createPackageCache({
     dir: folders.packages,
     readChunk: input => control.client.packageChunk(input),
@@ -207,7 +220,8 @@ async function prepareFolders(options: HostOptions): Promise<Folders> {
   const host = join(options.home, 'host')
   const folders = { host, packages: join(host, 'packages'), run: options.runDir ?? dirname(options.controlSocket) }
   try {
-    for (const folder of [folders.host, folders.packages, folders.run]) await mkdir(folder, { recursive: true, mode: 0o700 })
+    for (const folder of [folders.host, folders.packages, folders.run])
+      await mkdir(folder, { recursive: true, mode: 0o700 })
     await linkPlatformPackages(folders.packages, installedPlatformPackages())
   } catch (cause) {
     throw new CloudError('core.kernel.not-writable', `the host cannot write below ${options.home}`, { cause })

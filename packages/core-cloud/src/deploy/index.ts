@@ -15,6 +15,12 @@ export type {
 } from './desired-state.js'
 export { edgeSeries } from './edge-sampler.js'
 export { hostAgentContract, hostPrefix } from './host-agent-contract.js'
-export { type FromHost, hostMainModule, type HostStart, type ToHost } from './host-main.js'
+export { type FromHost, type HostStart, hostMainModule, type ToHost } from './host-main.js'
 export { type HostEdge, type HostHandle, type HostOptions, startHost } from './host-process.js'
-export { defineProgram, type InstanceContext, type Program, type ReleaseContext, type RunningProgram } from './program.js'
+export {
+  defineProgram,
+  type InstanceContext,
+  type Program,
+  type ReleaseContext,
+  type RunningProgram,
+} from './program.js'

@@ -3,7 +3,15 @@ import type { LoadedPackage } from '@aaas/core-cloud/cloudware'
 import type { Clock } from '../kernel/clock.js'
 import { CloudError } from '../kernel/errors.js'
 import { type Child, type ChildOptions, describeExit, startChild } from './child-process.js'
-import type { FromInstance, FromRelease, InstanceCheck, InstanceOptions, ProgramOptions, ToInstance, ToRelease } from './instance-messages.js'
+import type {
+  FromInstance,
+  FromRelease,
+  InstanceCheck,
+  InstanceOptions,
+  ProgramOptions,
+  ToInstance,
+  ToRelease,
+} from './instance-messages.js'
 
 /** What every child of the host is started with. */
 export interface ChildSettings {
@@ -116,6 +124,10 @@ export async function runReleaseStep(
   if (outcome?.type === 'released') return
   if (outcome?.type === 'failed') throw CloudError.fromBody(outcome.error)
   settings.signal.throwIfAborted()
-  if (late) throw new CloudError('core.contract.deadline-exceeded', `the release step did not end within ${settings.deadlineMs} ms`)
+  if (late)
+    throw new CloudError(
+      'core.contract.deadline-exceeded',
+      `the release step did not end within ${settings.deadlineMs} ms`,
+    )
   throw new CloudError('core.deploy.release-failed', `the release step ${describeExit(exit)}`)
 }

@@ -11,18 +11,25 @@ export async function loadProgram(packageDir: string, entry: string): Promise<Pr
   const path = resolve(packageDir, entry)
   const inside = relative(packageDir, path)
   if (inside.startsWith('..') || isAbsolute(inside)) {
-    throw new CloudError('core.cloudware.invalid-package', `the entry '${entry}' lies outside the package`, { field: 'aaas/entry' })
+    throw new CloudError('core.cloudware.invalid-package', `the entry '${entry}' lies outside the package`, {
+      field: 'aaas/entry',
+    })
   }
   let loaded: { readonly program?: Partial<Program> }
   try {
     loaded = (await import(pathToFileURL(path).href)) as { readonly program?: Partial<Program> }
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    throw new CloudError('core.cloudware.invalid-package', `the entry '${entry}' cannot be loaded: ${text}`, { cause: error })
+    throw new CloudError('core.cloudware.invalid-package', `the entry '${entry}' cannot be loaded: ${text}`, {
+      cause: error,
+    })
   }
   const { program } = loaded
   if (typeof program?.start !== 'function') {
-    throw new CloudError('core.cloudware.invalid-package', `the entry '${entry}' exports no program with a start method`)
+    throw new CloudError(
+      'core.cloudware.invalid-package',
+      `the entry '${entry}' exports no program with a start method`,
+    )
   }
   return program as Program
 }

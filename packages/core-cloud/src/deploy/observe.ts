@@ -19,7 +19,9 @@ export function routeOf(desired: DesiredSite, world: SiteWorld, socketPathOf: (i
   const healthy = ready.filter(one => one.healthy)
   // When all fail their health check, their own error pages are better than none.
   const serving = healthy.length > 0 ? healthy : ready
-  const draining = world.instances.filter(one => one.state === 'draining' || (one.state === 'ready' && !serving.includes(one)))
+  const draining = world.instances.filter(
+    one => one.state === 'draining' || (one.state === 'ready' && !serving.includes(one)),
+  )
   const upstream = (one: WorldInstance, state: Upstream['state']): Upstream => ({
     id: one.id,
     socketPath: socketPathOf(one.id),
@@ -35,10 +37,19 @@ export function routeOf(desired: DesiredSite, world: SiteWorld, socketPathOf: (i
 }
 
 /** What the host says about the site. */
-export function observeSite(desired: DesiredSite, world: SiteWorld, factsOf: (instance: string) => LiveFacts): ObservedSite {
+export function observeSite(
+  desired: DesiredSite,
+  world: SiteWorld,
+  factsOf: (instance: string) => LiveFacts,
+): ObservedSite {
   const failure = world.failure?.generation === desired.generation ? world.failure : undefined
   const living = world.instances.map(one => observeInstance(one, factsOf(one.id)))
-  const dead: ObservedInstance[] = world.crashed.map(({ id, version, restarts }) => ({ id, version, restarts, state: 'crashed' }))
+  const dead: ObservedInstance[] = world.crashed.map(({ id, version, restarts }) => ({
+    id,
+    version,
+    restarts,
+    state: 'crashed',
+  }))
   return {
     site: desired.site,
     observedGeneration: desired.generation,

@@ -53,18 +53,23 @@ export function createPackageCache(options: PackageCacheOptions): PackageCache {
     const { tarball, signature } = await download(options.readChunk, ref.digest, maxBytes)
     const { ref: actual } = options.verify(tarball, signature)
     if (actual.digest !== ref.digest || actual.name !== ref.name || actual.version !== ref.version) {
-      throw new CloudError('core.cloudware.bad-signature', `asked for ${ref.name}@${ref.version}, got ${actual.name}@${actual.version}`)
+      throw new CloudError(
+        'core.cloudware.bad-signature',
+        `asked for ${ref.name}@${ref.version}, got ${actual.name}@${actual.version}`,
+      )
     }
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await options.unpack(tarball, target)
     const packageJson = await readPackageJson(target)
-    if (packageJson === undefined) throw new CloudError('core.cloudware.invalid-package', `${ref.name} has no package.json`)
+    if (packageJson === undefined)
+      throw new CloudError('core.cloudware.invalid-package', `${ref.name} has no package.json`)
     loaded.set(ref.digest, packageJson)
   }
 
   return {
     async fetch(ref) {
-      if (!digestPattern.test(ref.digest)) throw new CloudError('core.cloudware.invalid-package', 'not a digest', { field: 'digest' })
+      if (!digestPattern.test(ref.digest))
+        throw new CloudError('core.cloudware.invalid-package', 'not a digest', { field: 'digest' })
       if (loaded.has(ref.digest)) return
       const fetching = running.get(ref.digest) ?? load(ref).finally(() => running.delete(ref.digest))
       running.set(ref.digest, fetching)
@@ -86,10 +91,17 @@ export function createPackageCache(options: PackageCacheOptions): PackageCache {
   }
 }
 
-async function download(readChunk: ReadChunk, digest: string, maxBytes: number): Promise<{ tarball: Uint8Array; signature: unknown }> {
+async function download(
+  readChunk: ReadChunk,
+  digest: string,
+  maxBytes: number,
+): Promise<{ tarball: Uint8Array; signature: unknown }> {
   const first = await readChunk({ digest, offset: 0 })
   if (first.total > maxBytes) {
-    throw new CloudError('core.cloudware.invalid-package', `a package of ${first.total} bytes; ${maxBytes} are possible`)
+    throw new CloudError(
+      'core.cloudware.invalid-package',
+      `a package of ${first.total} bytes; ${maxBytes} are possible`,
+    )
   }
   const chunks: Uint8Array[] = []
   let offset = 0
@@ -99,7 +111,8 @@ async function download(readChunk: ReadChunk, digest: string, maxBytes: number):
     chunks.push(bytes)
     offset += bytes.length
     if (offset >= first.total) break
-    if (bytes.length === 0) throw new CloudError('core.contract.invalid-output', 'the package store sent an empty chunk', { retryable: true })
+    if (bytes.length === 0)
+      throw new CloudError('core.contract.invalid-output', 'the package store sent an empty chunk', { retryable: true })
     chunk = await readChunk({ digest, offset })
   }
   return { tarball: Buffer.concat(chunks), signature: first.signature }

@@ -33,7 +33,10 @@ function schemaPackage(): string {
 export async function linkPlatformPackages(packagesDir: string, packages: ReadonlyMap<string, string>): Promise<void> {
   const scope = join(packagesDir, 'node_modules', '@aaas')
   await mkdir(scope, { recursive: true, mode: 0o700 })
-  const links = [...[...packages].map(([name, target]) => [join(scope, name), target] as const), [join(scope, '..', 'typebox'), schemaPackage()] as const]
+  const links = [
+    ...[...packages].map(([name, target]) => [join(scope, name), target] as const),
+    [join(scope, '..', 'typebox'), schemaPackage()] as const,
+  ]
   for (const [link, target] of links) {
     if ((await readlink(link).catch(() => undefined)) === target) continue
     await rm(link, { recursive: true, force: true })

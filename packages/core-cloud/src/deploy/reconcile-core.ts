@@ -5,11 +5,11 @@ import {
   type Failure,
   releaseKeyOf,
   revisionOf,
-  settingsOf,
   type SiteWorld,
+  settingsOf,
+  type WorldInstance,
   withInstance,
   withPackage,
-  type WorldInstance,
 } from './site-world.js'
 
 /** What the agent is to do now. The world that comes with the effects already counts on them. */
@@ -63,7 +63,8 @@ export function plan(desired: DesiredSite | undefined, world: SiteWorld, context
   const draft = new Draft(world, context)
   if (desired === undefined) {
     draft.stopAll(() => true)
-    if (draft.world.instances.length === 0 && draft.world.releasing === undefined) draft.effects.push({ type: 'removed' })
+    if (draft.world.instances.length === 0 && draft.world.releasing === undefined)
+      draft.effects.push({ type: 'removed' })
     return draft.done()
   }
   draft.forgetOldFailure(desired)
@@ -260,7 +261,9 @@ class Draft {
   giveUp(failure: Failure, revision: string): void {
     const { trial: _, releaseFailure: __, candidate, ...rest } = this.world
     // A refused package may be accepted when somebody changes what is desired: the trust may have changed with it.
-    const packages = Object.fromEntries(Object.entries(rest.packages).filter(([, progress]) => progress.state !== 'refused'))
+    const packages = Object.fromEntries(
+      Object.entries(rest.packages).filter(([, progress]) => progress.state !== 'refused'),
+    )
     const vacancies = rest.vacancies.filter(vacancy => vacancy.revision !== revision)
     const fallback = rest.good ?? (candidate?.generation === failure.generation ? undefined : candidate)
     this.world = { ...rest, packages, vacancies, failure, ...(fallback === undefined ? {} : { good: fallback }) }

@@ -27,7 +27,10 @@ export interface SiteRunnerPorts {
   readonly socketPathOf: (instance: string) => string
   /** Lets the instance onto the host's bus. */
   readonly admit: (instance: string, site: DesiredSite) => { readonly busSocket: string; readonly busToken: string }
-  readonly startInstance: (options: InstanceOptions, events: InstanceEvents & { readonly site: DesiredSite }) => InstanceProcess
+  readonly startInstance: (
+    options: InstanceOptions,
+    events: InstanceEvents & { readonly site: DesiredSite },
+  ) => InstanceProcess
   readonly runRelease: (options: ProgramOptions, site: DesiredSite, signal: AbortSignal) => Promise<void>
   /** Resolves when the edge has no request at the instance. */
   readonly drained: (instance: string, signal: AbortSignal) => Promise<void>
@@ -151,7 +154,8 @@ export class SiteRunner {
     this.#ports.routesChanged()
     this.#ports.stateChanged()
     this.#cancelWake()
-    this.#cancelWake = wakeAt === undefined ? () => undefined : clock.after(Math.max(1, Math.ceil(wakeAt - now)), () => this.#plan())
+    this.#cancelWake =
+      wakeAt === undefined ? () => undefined : clock.after(Math.max(1, Math.ceil(wakeAt - now)), () => this.#plan())
     for (const effect of effects) this.#carryOut(effect)
   }
 
@@ -305,17 +309,19 @@ export class SiteRunner {
     const process = this.#processes.get(instance)
     if (process === undefined) return { cloudware: [] }
     const { handle, startedAt, check } = process
-    const cloudware = (check?.cloudware ?? []).map(({ name, version, digest, state, calls, failures, restarts, lastError }) => ({
-      instance,
-      name,
-      version,
-      digest,
-      state,
-      calls,
-      failures,
-      restarts,
-      ...(lastError === undefined ? {} : { lastError }),
-    }))
+    const cloudware = (check?.cloudware ?? []).map(
+      ({ name, version, digest, state, calls, failures, restarts, lastError }) => ({
+        instance,
+        name,
+        version,
+        digest,
+        state,
+        calls,
+        failures,
+        restarts,
+        ...(lastError === undefined ? {} : { lastError }),
+      }),
+    )
     return {
       cloudware,
       startedAt: Math.round(startedAt),
@@ -346,5 +352,9 @@ function isRefusal(error: unknown): boolean {
 }
 
 function reasonOf(error: unknown): string {
-  return CloudError.is(error) ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error)
+  return CloudError.is(error)
+    ? `${error.code}: ${error.message}`
+    : error instanceof Error
+      ? error.message
+      : String(error)
 }

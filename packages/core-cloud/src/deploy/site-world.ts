@@ -157,7 +157,11 @@ export function withPackage(world: SiteWorld, digest: string, progress: PackageP
   return { ...world, packages: { ...world.packages, [digest]: progress } }
 }
 
-export function withInstance(world: SiteWorld, id: string, change: (instance: WorldInstance) => WorldInstance): SiteWorld {
+export function withInstance(
+  world: SiteWorld,
+  id: string,
+  change: (instance: WorldInstance) => WorldInstance,
+): SiteWorld {
   return { ...world, instances: world.instances.map(instance => (instance.id === id ? change(instance) : instance)) }
 }
 
@@ -188,7 +192,11 @@ export function crash(world: SiteWorld, instance: WorldInstance, reason: string,
   }
 }
 
-function exited(world: SiteWorld, event: { readonly instance: string; readonly reason: string }, now: number): SiteWorld {
+function exited(
+  world: SiteWorld,
+  event: { readonly instance: string; readonly reason: string },
+  now: number,
+): SiteWorld {
   const instance = world.instances.find(candidate => candidate.id === event.instance)
   if (instance === undefined) return world
   const rest = { ...world, instances: world.instances.filter(candidate => candidate !== instance) }

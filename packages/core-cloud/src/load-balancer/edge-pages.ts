@@ -10,7 +10,10 @@ interface PageText {
 
 const texts: Readonly<Record<string, Readonly<Record<Language, PageText>>>> = {
   landing: {
-    en: { title: 'Nothing to see here', text: 'A cloud platform runs at this address. Open the address of a site to visit it.' },
+    en: {
+      title: 'Nothing to see here',
+      text: 'A cloud platform runs at this address. Open the address of a site to visit it.',
+    },
     'zh-CN': { title: '这里没有页面', text: '此地址运行着一个云平台，请使用站点自己的网址访问。' },
   },
   'core.load-balancer.unknown-site': {

@@ -123,9 +123,17 @@ class NodeEdge implements Edge {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         const inUse = error.code === 'EADDRINUSE'
-        const text = inUse ? `port ${port} is in use by another program` : `cannot listen on ${host}:${port}: ${error.message}`
+        const text = inUse
+          ? `port ${port} is in use by another program`
+          : `cannot listen on ${host}:${port}: ${error.message}`
         const details = { port, host }
-        reject(new CloudError(inUse ? 'core.deploy.port-in-use' : 'core.kernel.invalid-config', text, { field: 'port', details, cause: error }))
+        reject(
+          new CloudError(inUse ? 'core.deploy.port-in-use' : 'core.kernel.invalid-config', text, {
+            field: 'port',
+            details,
+            cause: error,
+          }),
+        )
       })
       this.#server.listen(port, host, () => {
         this.#server.removeAllListeners('error')
@@ -217,7 +225,11 @@ class NodeEdge implements Edge {
   #toSite(
     request: IncomingMessage,
     response: ServerResponse,
-    call: { readonly found: Destination & { readonly kind: 'site' }; readonly host: string; readonly startedAt: number },
+    call: {
+      readonly found: Destination & { readonly kind: 'site' }
+      readonly host: string
+      readonly startedAt: number
+    },
   ): void {
     const { found, host, startedAt } = call
     const { route, target, prefix } = found
@@ -241,7 +253,13 @@ class NodeEdge implements Edge {
   #exchange(
     request: IncomingMessage,
     response: ServerResponse,
-    call: { readonly route: Route; readonly head: string; readonly body: RequestBody; readonly requestId: string; readonly startedAt: number },
+    call: {
+      readonly route: Route
+      readonly head: string
+      readonly body: RequestBody
+      readonly requestId: string
+      readonly startedAt: number
+    },
   ): void {
     // Written out, here and above: object rest and spread in the path of every request made V8 keep finished requests
     // until the next full collection, and a request cost nearly twice the time.
@@ -345,7 +363,9 @@ function addressOf(request: IncomingMessage): { readonly host: string; readonly 
   }
   const { host } = request.headers
   // Node keeps the first of several; two readers that choose differently are how requests reach the wrong site.
-  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host')
+  const hosts = request.rawHeaders.filter(
+    (name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host',
+  )
   if (host === undefined || hosts.length !== 1 || !/^[\w.\-:[\]]{1,255}$/.test(host)) return undefined
   return { host, url }
 }

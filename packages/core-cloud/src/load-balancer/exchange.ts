@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
 import type { Counters } from './edge-metrics.js'
+import type { ResponseHead } from './response-parser.js'
 import type { ConnectionFailure, ExchangeEvents, UpstreamConnection } from './upstream-connection.js'
 import { choose, type UpstreamPool } from './upstream-pool.js'
-import type { ResponseHead } from './response-parser.js'
 
 /** The request's body: all of it, or a stream whose first part is here already. */
 export type RequestBody =
@@ -224,7 +224,10 @@ export class Exchange implements ExchangeEvents {
       total += bytes.length
       if (total > maxBodyBytes) {
         connection.abort()
-        this.#finish(new CloudError('core.contract.payload-too-large', `the body is over ${maxBodyBytes} bytes`), 'answered')
+        this.#finish(
+          new CloudError('core.contract.payload-too-large', `the body is over ${maxBodyBytes} bytes`),
+          'answered',
+        )
         return
       }
       this.lastActivity = clock.monotonic()
@@ -262,7 +265,10 @@ export class Exchange implements ExchangeEvents {
     } catch (error) {
       this.#passing = false
       this.#connection?.abort()
-      this.#finish(new CloudError('core.load-balancer.instance-failed', 'the instance sent a bad header', { cause: error }), 'failed')
+      this.#finish(
+        new CloudError('core.load-balancer.instance-failed', 'the instance sent a bad header', { cause: error }),
+        'failed',
+      )
       return false
     }
   }

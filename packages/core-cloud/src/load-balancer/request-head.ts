@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 
 /** How the body of a request travels to the instance. */
-export type RequestFraming = { readonly kind: 'none' } | { readonly kind: 'length'; readonly length: number } | { readonly kind: 'chunked' }
+export type RequestFraming =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
 
 /** What the edge says about a request; never taken from outside. */
 export interface Forwarded {

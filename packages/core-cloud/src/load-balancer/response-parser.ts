@@ -241,7 +241,8 @@ class RawHeaders {
   }
 
   #encoding(value: string): void {
-    if (this.encoding !== undefined || value.toLowerCase() !== 'chunked') throw new ResponseSyntaxError('bad transfer-encoding')
+    if (this.encoding !== undefined || value.toLowerCase() !== 'chunked')
+      throw new ResponseSyntaxError('bad transfer-encoding')
     this.encoding = value
   }
 

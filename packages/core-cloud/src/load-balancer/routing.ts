@@ -22,14 +22,16 @@ export class Routes {
       this.#claim(this.#bySite, route.site, route)
       for (const name of route.hostNames) this.#claim(this.#byHost, name.toLowerCase(), route)
       for (const { id } of route.upstreams) {
-        if (upstreams.has(id)) throw new CloudError('core.kernel.invalid-config', `upstream ${id} is listed twice`, { field: 'upstreams' })
+        if (upstreams.has(id))
+          throw new CloudError('core.kernel.invalid-config', `upstream ${id} is listed twice`, { field: 'upstreams' })
         upstreams.add(id)
       }
     }
   }
 
   #claim(map: Map<string, Route>, key: string, route: Route): void {
-    if (map.has(key)) throw new CloudError('core.kernel.invalid-config', `two routes answer for ${key}`, { field: 'hostNames' })
+    if (map.has(key))
+      throw new CloudError('core.kernel.invalid-config', `two routes answer for ${key}`, { field: 'hostNames' })
     map.set(key, route)
   }
 

@@ -90,20 +90,7 @@ export function createMeter(options: MeterOptions): Meter {
   cancelTimer = clock.after(sampleMs, () => void tick())
 
   return {
-    open({ site, instance, pid }) {
-      open.set(instance, {
-        site,
-        instance,
-        pid,
-        epoch: ids.uuid(),
-        seq: 0,
-        sampledAt: clock.monotonic(),
-        cpuMs: 0,
-        memoryKib: 0,
-        memoryKibSeconds: 0,
-        traffic: { requests: 0, requestBytes: 0, responseBytes: 0 },
-      })
-    },
+    open: process => void open.set(process.instance, begin(process, ids.uuid(), clock.monotonic())),
     sample(instance) {
       const metered = open.get(instance)
       if (metered !== undefined) sample(metered)
@@ -116,7 +103,9 @@ export function createMeter(options: MeterOptions): Meter {
     },
     latest(instance) {
       const metered = open.get(instance)
-      return metered === undefined || metered.seq === 0 ? undefined : { cpuMs: metered.cpuMs, memoryKib: metered.memoryKib }
+      return metered === undefined || metered.seq === 0
+        ? undefined
+        : { cpuMs: metered.cpuMs, memoryKib: metered.memoryKib }
     },
     async [Symbol.asyncDispose]() {
       stopped = true
@@ -125,4 +114,10 @@ export function createMeter(options: MeterOptions): Meter {
       await spool.flush()
     },
   }
+}
+
+function begin(process: Pick<Metered, 'site' | 'instance' | 'pid'>, epoch: string, now: number): Metered {
+  const { site, instance, pid } = process
+  const traffic = { requests: 0, requestBytes: 0, responseBytes: 0 }
+  return { site, instance, pid, epoch, seq: 0, sampledAt: now, cpuMs: 0, memoryKib: 0, memoryKibSeconds: 0, traffic }
 }

@@ -22,7 +22,13 @@ const tableMs = 1_000
  * Reads synchronously: `/proc` answers from memory, and a file there costs a tenth of an asynchronous read.
  * @returns a function that gives undefined when the process is gone, or the system has no `/proc`.
  */
-export function processUsageReader({ clock, root = '/proc' }: { clock: Clock; root?: string }): (pid: number) => ProcessUsage | undefined {
+export function processUsageReader({
+  clock,
+  root = '/proc',
+}: {
+  clock: Clock
+  root?: string
+}): (pid: number) => ProcessUsage | undefined {
   let table: ReadonlyMap<number, readonly number[]> = new Map()
   let tableAt = Number.NEGATIVE_INFINITY
   const childrenOf = (pid: number): readonly number[] => {

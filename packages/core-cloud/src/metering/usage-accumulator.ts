@@ -77,7 +77,13 @@ export class UsageAccumulator {
 
   restore(epochs: readonly EpochUsage[]): void {
     for (const { source, epoch, site, seq, counters } of epochs) {
-      this.#epochs.set(keyOf({ source, epoch }), { source, epoch, site, seq, counters: new Map(Object.entries(counters)) })
+      this.#epochs.set(keyOf({ source, epoch }), {
+        source,
+        epoch,
+        site,
+        seq,
+        counters: new Map(Object.entries(counters)),
+      })
     }
   }
 

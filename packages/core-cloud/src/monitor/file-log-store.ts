@@ -64,7 +64,11 @@ class FileLogStore implements LogStore {
     checkNames(site, instance)
     const writer = this.#writer(site, instance)
     const now = this.#options.clock.now()
-    const { instance: _, fields, ...record } = parseLogLine(line, { instance, now, ...(stream === undefined ? {} : { stream }) })
+    const {
+      instance: _,
+      fields,
+      ...record
+    } = parseLogLine(line, { instance, now, ...(stream === undefined ? {} : { stream }) })
     const text = `${JSON.stringify({ ...fields, ...record })}\n`
     if (writer.chars + text.length > maxPendingChars) {
       this.#dropped += 1
@@ -73,7 +77,11 @@ class FileLogStore implements LogStore {
     writer.lines.push(text)
     writer.chars += text.length
     if (writer.chars >= flushChars) void this.#flush(site, instance, writer)
-    else writer.cancelTimer ??= this.#options.clock.after(this.#options.flushMs, () => void this.#flush(site, instance, writer))
+    else
+      writer.cancelTimer ??= this.#options.clock.after(
+        this.#options.flushMs,
+        () => void this.#flush(site, instance, writer),
+      )
   }
 
   async close(site: string, instance: string): Promise<void> {
@@ -188,7 +196,9 @@ class FileLogStore implements LogStore {
       files.set(parts[1], list)
       list.push({ index: Number(parts[2] ?? 0), path: join(this.#options.dir, site, name) })
     }
-    const ordered = [...files].map(([id, list]) => [id, list.sort((a, b) => a.index - b.index).map(file => file.path)] as const)
+    const ordered = [...files].map(
+      ([id, list]) => [id, list.sort((a, b) => a.index - b.index).map(file => file.path)] as const,
+    )
     return new Map(ordered)
   }
 

@@ -1,4 +1,4 @@
-export { fileLogStore, type FileLogStoreOptions } from './file-log-store.js'
+export { type FileLogStoreOptions, fileLogStore } from './file-log-store.js'
 export { LatencyHistogram, type LatencyHistogramJson } from './latency-histogram.js'
 export type { LogPage, LogQuery, LogStore, StoredLogRecord } from './log-store.js'
 export { memoryLogStore } from './memory-log-store.js'

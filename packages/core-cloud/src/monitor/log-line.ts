@@ -13,7 +13,8 @@ const instancePattern = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/
 
 /** Names become file names, so nothing but plain ones may pass. */
 export function checkNames(site: string, instance?: string): void {
-  if (!sitePattern.test(site)) throw new CloudError('core.kernel.invalid-config', `not a site name: '${site}'`, { field: 'site' })
+  if (!sitePattern.test(site))
+    throw new CloudError('core.kernel.invalid-config', `not a site name: '${site}'`, { field: 'site' })
   if (instance !== undefined && !instancePattern.test(instance)) {
     throw new CloudError('core.kernel.invalid-config', `not an instance id: '${instance}'`, { field: 'instance' })
   }
@@ -29,7 +30,10 @@ function isLevel(value: unknown): value is LogLevel {
 }
 
 /** Makes a record of a printed line. */
-export function parseLogLine(line: string, options: { instance: string; now: number; stream?: 'stdout' | 'stderr' }): StoredLogRecord {
+export function parseLogLine(
+  line: string,
+  options: { instance: string; now: number; stream?: 'stdout' | 'stderr' },
+): StoredLogRecord {
   const { instance, now, stream = 'stdout' } = options
   const text = line.length > maxLineChars ? line.slice(0, maxLineChars) : line
   const value = text.startsWith('{') ? parseObject(text) : undefined
@@ -49,7 +53,9 @@ export function parseLogLine(line: string, options: { instance: string; now: num
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
   } catch {
     return undefined
   }

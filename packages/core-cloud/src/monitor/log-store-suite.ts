@@ -7,8 +7,15 @@ export interface LogStoreFixture {
   readonly now: () => number
 }
 
+type Test = (name: string, fn: () => Promise<void>) => unknown
+
 /** Every promise of {@link LogStore} that does not depend on a driver's limits, for any test runner. */
-export function logStoreSuite(test: (name: string, fn: () => Promise<void>) => unknown, open: () => Promise<LogStoreFixture>): void {
+export function logStoreSuite(test: Test, open: () => Promise<LogStoreFixture>): void {
+  contents(test, open)
+  bounds(test, open)
+}
+
+function contents(test: Test, open: () => Promise<LogStoreFixture>): void {
   test('a structured line keeps its fields, a plain one becomes a message', async () => {
     const { store, now } = await open()
     await using _ = store
@@ -33,7 +40,11 @@ export function logStoreSuite(test: (name: string, fn: () => Promise<void>) => u
   test('a field cannot take the place of what the store says itself', async () => {
     const { store } = await open()
     await using _ = store
-    store.append('shop', 'a', JSON.stringify({ at: 'yesterday', level: 'loud', message: 'x', instance: 'b', fields: 1 }))
+    store.append(
+      'shop',
+      'a',
+      JSON.stringify({ at: 'yesterday', level: 'loud', message: 'x', instance: 'b', fields: 1 }),
+    )
     const [record] = (await store.search({ site: 'shop', limit: 1 })).records
     assert.equal(record?.instance, 'a')
     assert.equal(record?.level, 'info')
@@ -45,7 +56,11 @@ export function logStoreSuite(test: (name: string, fn: () => Promise<void>) => u
     await using _ = store
     for (let at = 1; at <= 20; at++) {
       const level = at % 2 === 0 ? 'warn' : 'debug'
-      store.append('shop', at % 4 === 0 ? 'b' : 'a', JSON.stringify({ at, level, message: `line ${at}`, item: `Tee-${at}` }))
+      store.append(
+        'shop',
+        at % 4 === 0 ? 'b' : 'a',
+        JSON.stringify({ at, level, message: `line ${at}`, item: `Tee-${at}` }),
+      )
     }
     store.append('other', 'z', JSON.stringify({ at: 21, level: 'error', message: 'line of another site' }))
     const find = async (query: object): Promise<number[]> =>
@@ -59,7 +74,9 @@ export function logStoreSuite(test: (name: string, fn: () => Promise<void>) => u
     assert.deepEqual(await find({ instance: 'nobody' }), [])
     assert.deepEqual((await store.search({ site: 'unknown', limit: 1 })).records, [])
   })
+}
 
+function bounds(test: Test, open: () => Promise<LogStoreFixture>): void {
   test('the lines of a dead instance stay, those of a removed site go', async () => {
     const { store } = await open()
     await using _ = store
@@ -87,7 +104,10 @@ export function logStoreSuite(test: (name: string, fn: () => Promise<void>) => u
     }
     assert.throws(() => store.append('shop', '../a', 'x'), { code: 'core.kernel.invalid-config', field: 'instance' })
     for (const limit of [0, 1_001, 1.5]) {
-      await assert.rejects(store.search({ site: 'shop', limit }), { code: 'core.kernel.invalid-config', field: 'limit' })
+      await assert.rejects(store.search({ site: 'shop', limit }), {
+        code: 'core.kernel.invalid-config',
+        field: 'limit',
+      })
     }
     assert.equal((await store.search({ site: 'shop', limit: 1_000 })).records.length, 0)
   })

@@ -112,7 +112,8 @@ export function createMetricsStore(options: {
       }
       for (const [name, value] of Object.entries(counters)) second.counters[name] = (second.counters[name] ?? 0) + value
       if (latency === undefined || latency.count === 0) return
-      second.latency = second.latency === undefined ? latency : LatencyHistogram.fromJSON(second.latency).merge(latency).toJSON()
+      second.latency =
+        second.latency === undefined ? latency : LatencyHistogram.fromJSON(second.latency).merge(latency).toJSON()
     },
     series(query = {}) {
       const since = query.since ?? Number.NEGATIVE_INFINITY
@@ -121,13 +122,17 @@ export function createMetricsStore(options: {
       return chosen.map(({ site, instance, seconds }) => ({
         site,
         instance,
-        points: seconds.filter(second => second.at >= since).slice(-perRing).map(pointOf),
+        points: seconds
+          .filter(second => second.at >= since)
+          .slice(-perRing)
+          .map(pointOf),
       }))
     },
     latency(site, since) {
       const all = new LatencyHistogram()
       for (const ring of selected({ site })) {
-        for (const second of ring.seconds) if (second.at >= since && second.latency !== undefined) all.merge(second.latency)
+        for (const second of ring.seconds)
+          if (second.at >= since && second.latency !== undefined) all.merge(second.latency)
       }
       return all.count === 0 ? undefined : summaryOf(all)
     },

@@ -30,7 +30,11 @@ export async function* reverseLines(path: string, budget: ReadBudget): AsyncGene
       const { bytesRead } = await file.read(chunk, 0, length, position)
       const block = Buffer.concat([chunk.subarray(0, bytesRead), tail])
       let end = block.length
-      for (let at = block.lastIndexOf(10, end - 1); at >= 0 && end > 0; at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)) {
+      for (
+        let at = block.lastIndexOf(10, end - 1);
+        at >= 0 && end > 0;
+        at = at === 0 ? -1 : block.lastIndexOf(10, at - 1)
+      ) {
         if (end > at + 1) yield block.toString('utf8', at + 1, end)
         end = at
       }

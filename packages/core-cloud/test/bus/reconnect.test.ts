@@ -4,6 +4,7 @@ import {
   type Bus,
   type BusConnectionState,
   type BusHub,
+  type BusMessage,
   type ConnectLimits,
   connectBus,
   listenBus,
@@ -113,6 +114,38 @@ test('after a restart of the hub everything goes on', async t => {
   await t.rejects(near.request('old', Buffer.from(''), { deadline: soon() }), { code: 'core.bus.no-responder' })
   await near[Symbol.asyncDispose]()
   await states.next('closed')
+})
+
+test('an answer to a request of the old connection never answers one of the new', async t => {
+  const folder = socketFolder()
+  t.teardown(() => folder.remove())
+  const socketPath = `${folder.path}/hub`
+  let hub = await listen(socketPath)
+  t.teardown(() => hub[Symbol.asyncDispose]())
+  const states = stateWatch()
+  const near = await join(t, socketPath)
+  const far = await join(t, socketPath, { onState: states.onState })
+  const received: BusMessage[] = []
+  let wake: () => void = () => undefined
+  const next = async (count: number): Promise<void> => {
+    while (received.length < count) await new Promise<void>(resolve => (wake = resolve))
+  }
+  await far.subscribe('q', message => {
+    received.push(message)
+    wake()
+  })
+  const old = near.request('q', Buffer.from('old'), { deadline: soon() })
+  const failed = t.rejects(old, { code: 'core.bus.disconnected' })
+  await next(1)
+  await hub[Symbol.asyncDispose]()
+  await failed
+  hub = await listen(socketPath)
+  await states.next('connected')
+  const fresh = near.request('q', Buffer.from('new'), { deadline: soon() })
+  await next(2)
+  await received[0]?.respond?.(Buffer.from('answer to old'))
+  await received[1]?.respond?.(Buffer.from('answer to new'))
+  t.equal(text(await fresh), 'answer to new')
 })
 
 test('a hub that starts later is waited for, one that never comes is not', async t => {

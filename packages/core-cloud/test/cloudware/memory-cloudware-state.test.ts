@@ -1,4 +1,5 @@
-import { cloudwareStateSuite, memoryCloudwareState } from '@aaas/core-cloud/cloudware'
+import { memoryCloudwareState } from '@aaas/core-cloud/cloudware'
+import { cloudwareStateSuite } from '@aaas/core-cloud/cloudware/suite'
 import { test } from 'tap'
 
 cloudwareStateSuite(test, async () => ({

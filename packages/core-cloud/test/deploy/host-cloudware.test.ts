@@ -42,8 +42,14 @@ test('cloudware is added to a running site, changed and removed without a restar
   const before = await platform.seen('live', live(1))
   t.equal((await platform.get('/')).body.url, 'hello')
 
-  await platform.want(platform.site(site, { instances: 1, generation: 2, cloudware: [{ package: ref, config: { suffix: ', VIP' } }] }))
-  const status = await platform.seen('the package is ready', one => one.cloudware.some(({ state }) => state === 'ready'), 20_000)
+  await platform.want(
+    platform.site(site, { instances: 1, generation: 2, cloudware: [{ package: ref, config: { suffix: ', VIP' } }] }),
+  )
+  const status = await platform.seen(
+    'the package is ready',
+    one => one.cloudware.some(({ state }) => state === 'ready'),
+    20_000,
+  )
   t.match(status.cloudware, [{ name: 'vip', version: '1.0.0', digest: ref.digest }])
   t.equal((await platform.get('/')).body.url, 'hello, VIP')
 

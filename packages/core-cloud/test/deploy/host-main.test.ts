@@ -4,13 +4,22 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { sleep, systemClock } from '@aaas/core-cloud/kernel'
 import { test } from 'tap'
 import { type FromHost, hostMainModule, type ToHost } from '../../src/deploy/index.js'
 import { live, TestPlatform } from './test-platform.js'
 
+const clock = systemClock({ keepAlive: true })
+
 function forkHost(platform: TestPlatform, edgePort = 0): ChildProcess {
   const child = fork(hostMainModule, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const options = { home: platform.home, hostId: 'h1', controlSocket: platform.controlSocket, controlToken: 'secret', edgePort }
+  const options = {
+    home: platform.home,
+    hostId: 'h1',
+    controlSocket: platform.controlSocket,
+    controlToken: 'secret',
+    edgePort,
+  }
   child.send({ type: 'start', options } satisfies ToHost)
   return child
 }
@@ -24,7 +33,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not in 10 s: ${what}`)
-    await new Promise(resolve => setImmediate(resolve))
+    await sleep(clock, 10)
   }
 }
 

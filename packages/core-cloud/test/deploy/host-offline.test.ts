@@ -1,7 +1,10 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sleep, systemClock } from '@aaas/core-cloud/kernel'
 import { test } from 'tap'
 import { live, TestPlatform } from './test-platform.js'
+
+const clock = systemClock({ keepAlive: true })
 
 test('with control away the host starts from its last good copy, and restarts what crashes', async t => {
   await using platform = await TestPlatform.open()
@@ -18,7 +21,7 @@ test('with control away the host starts from its last good copy, and restarts wh
       const found = host.agent.instances().find(one => one.state === 'ready' && one.id !== not)
       if (found !== undefined) return found
       if (performance.now() > deadline) throw new Error(`not ready: ${JSON.stringify(host.agent.observe())}`)
-      await new Promise(resolve => setImmediate(resolve))
+      await sleep(clock, 10)
     }
   }
   const first = await ready()

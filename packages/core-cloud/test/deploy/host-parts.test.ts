@@ -63,7 +63,11 @@ async function cacheOf(change: { total?: number; actual?: Partial<PackageRef>; v
     maxBytes: 100,
     readChunk: async ({ offset }) => {
       calls.chunks += 1
-      return { base64: bytes.subarray(offset, offset + 4).toString('base64'), total: change.total ?? 10, signature: 's' }
+      return {
+        base64: bytes.subarray(offset, offset + 4).toString('base64'),
+        total: change.total ?? 10,
+        signature: 's',
+      }
     },
     verify: tarball => {
       change.verify?.()
@@ -135,7 +139,12 @@ test('the host remembers, and refuses files it cannot understand', async t => {
 test('an instance is known by its token until it ends', async t => {
   const admissions = createAdmissions(seededIds())
   const token = admissions.admit('i1', desiredSite({ version: 1, generation: 1 }))
-  t.same(admissions.authenticate(token), { name: 'shop', kind: 'site', publish: ['service.>'], subscribe: ['site.shop.>'] })
+  t.same(admissions.authenticate(token), {
+    name: 'shop',
+    kind: 'site',
+    publish: ['service.>'],
+    subscribe: ['site.shop.>'],
+  })
   const service = admissions.admit('i2', desiredSite({ version: 1, generation: 1, site: 'payment', kind: 'service' }))
   t.same(admissions.authenticate(service)?.publish, ['service.>', 'site.>'])
   t.equal(admissions.authenticate(`${token}x`), undefined)
@@ -151,7 +160,12 @@ test('the sums of the edge become increments by second', async t => {
   const counters = { requests: 0, failures: 0, retried: 0, rejected: 0, bytesIn: 0, bytesOut: 0, latency }
   let upstreams: Record<string, typeof counters> = { i1: counters }
   const site = { ...counters }
-  using _ = startEdgeSampler({ edge: { metrics: () => ({ sites: { shop: site }, upstreams }) }, metrics, siteOf: () => 'shop', clock })
+  using _ = startEdgeSampler({
+    edge: { metrics: () => ({ sites: { shop: site }, upstreams }) },
+    metrics,
+    siteOf: () => 'shop',
+    clock,
+  })
   await clock.pass(1_000)
   t.same(metrics.series(), [], 'nothing happened, nothing is kept')
   counters.requests = 3
@@ -166,10 +180,13 @@ test('the sums of the edge become increments by second', async t => {
   upstreams = { i1: { ...counters, requests: 1 } }
   await clock.pass(1_000)
   const series = metrics.series()
-  t.same(series.map(one => [one.instance, one.points.map(point => point.counters)]), [
-    ['edge', [{ rejected: 2 }]],
-    ['i1', [{ requests: 3 }, { requests: 1 }, { requests: 1 }]],
-  ])
+  t.same(
+    series.map(one => [one.instance, one.points.map(point => point.counters)]),
+    [
+      ['edge', [{ rejected: 2 }]],
+      ['i1', [{ requests: 3 }, { requests: 1 }, { requests: 1 }]],
+    ],
+  )
   t.equal(series[1]?.points[1]?.latency?.count, 1)
 })
 

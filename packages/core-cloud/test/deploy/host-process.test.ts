@@ -28,14 +28,22 @@ test('a site is fetched, released, started, served, called and metered; then not
   t.equal((await agent.logs({ site: 'shop', text: 'migrating', limit: 10 })).records[0]?.instance, 'release-v1')
   t.equal((await agent.instances({})).instances.length, 2)
 
-  const withFigures = await platform.seen('memory figures', one => one.instances.every(instance => instance.memoryBytes !== undefined), 12_000)
+  const withFigures = await platform.seen(
+    'memory figures',
+    one => one.instances.every(instance => instance.memoryBytes !== undefined),
+    12_000,
+  )
   t.ok((withFigures.instances[0]?.memoryBytes ?? 0) > 20e6)
   await platform.want()
   await platform.report('removed', sites => (sites.length === 0 ? true : undefined))
   for (const { pid = 0 } of site.instances) t.ok(!existsSync(`/proc/${pid}`))
   await platform.stopHost()
-  t.same([...new Set(platform.readings.map(reading => reading.source))].sort(), site.instances.map(one => one.id).sort())
-  const sum = (name: string): number => platform.readings.reduce((total, reading) => total + (reading.counters[name] ?? 0), 0)
+  t.same(
+    [...new Set(platform.readings.map(reading => reading.source))].sort(),
+    site.instances.map(one => one.id).sort(),
+  )
+  const sum = (name: string): number =>
+    platform.readings.reduce((total, reading) => total + (reading.counters[name] ?? 0), 0)
   t.ok(sum('requests') >= 1)
   t.ok(sum('cpuMs') > 0)
   t.same(await readdir(join(platform.home, 'run')), ['control.sock'], 'no socket is left')
@@ -58,7 +66,10 @@ test('kill -9 of an instance: it is replaced, and requests go on', async t => {
       else t.fail('a request failed')
     }
   })()
-  const after = await platform.seen('two ready again', site => site.instances.filter(one => one.state === 'ready' && one.id !== victim.id).length === 2)
+  const after = await platform.seen(
+    'two ready again',
+    site => site.instances.filter(one => one.state === 'ready' && one.id !== victim.id).length === 2,
+  )
   t.comment(`ready again after ${Math.round(performance.now() - killedAt)} ms`)
   stop = true
   await load

@@ -50,7 +50,10 @@ test('a roll-out adds one instance, then drains one, and never has more than one
   site.run()
   t.equal(least, 3, 'no moment with fewer ready instances than wanted')
   t.equal(most, 4)
-  t.same(site.routed().map(one => one.version), [2, 2, 2])
+  t.same(
+    site.routed().map(one => one.version),
+    [2, 2, 2],
+  )
   t.equal(observe(site).servingVersion, 2)
 })
 
@@ -71,7 +74,10 @@ for (const [behaviour, step] of [
     t.equal(seen.failure?.step, step)
     t.equal(seen.failure?.version, 2)
     t.equal(seen.servingVersion, 1)
-    t.same(site.routed().map(one => one.version), [1, 1])
+    t.same(
+      site.routed().map(one => one.version),
+      [1, 1],
+    )
     const before = site.effects.length
     site.want({ ...desiredSite({ version: 2, generation: 2 }) })
     t.equal(site.effects.length, before, 'the same generation is not tried again')
@@ -102,7 +108,10 @@ test('a version that was just started serves on when the next one fails at once'
   site.want(desiredSite({ version: 2, generation: 2 }))
   site.run()
   t.equal(observe(site).phase, 'failed')
-  t.same(site.routed().map(one => one.version), [1, 1])
+  t.same(
+    site.routed().map(one => one.version),
+    [1, 1],
+  )
 })
 
 test('cloudware that is refused leaves a site that was just started as it is', async t => {
@@ -157,7 +166,10 @@ test('settings, scale, maintenance and host names change without a restart', asy
   const change = { cloudware, hostNames: ['a.example'], maintenance: true, concurrency: 99 }
   site.want(desiredSite({ version: 1, generation: 2, ...change }))
   site.run()
-  t.same(site.world.instances.map(one => one.id), before)
+  t.same(
+    site.world.instances.map(one => one.id),
+    before,
+  )
   t.equal(site.effects.filter(effect => effect.type === 'configure').length, 2)
   t.equal(site.effects.filter(effect => effect.type === 'release').length, 1, 'no second release step')
   site.want(desiredSite({ version: 1, generation: 3, ...change, instances: 4 }))
@@ -190,16 +202,30 @@ test('a site nobody wants is drained and reported as removed', async t => {
 test('after a restart of the host the good version comes back before the one that was being rolled out', async t => {
   const site = live(11)
   const { good, released } = site.world
-  const again = new SimulatedSite(12, { ...new SimulatedSite(0).world, released, ...(good === undefined ? {} : { good }) })
+  const again = new SimulatedSite(12, {
+    ...new SimulatedSite(0).world,
+    released,
+    ...(good === undefined ? {} : { good }),
+  })
   again.behaviours.set(2, 'never-ready')
   again.want(desiredSite({ version: 2, generation: 2 }))
   for (let count = 0; count < 500 && again.ready() < 2; count++) again.step()
-  t.same(again.routed().map(one => one.version), [1, 1])
+  t.same(
+    again.routed().map(one => one.version),
+    [1, 1],
+  )
   again.run()
   t.equal(observe(again).phase, 'failed')
 })
 
-const behaviours: readonly Behaviour[] = ['good', 'never-ready', 'crashes', 'release-fails', 'tampered', 'dies-when-ready']
+const behaviours: readonly Behaviour[] = [
+  'good',
+  'never-ready',
+  'crashes',
+  'release-fails',
+  'tampered',
+  'dies-when-ready',
+]
 
 interface Change {
   readonly version: number
@@ -254,9 +280,11 @@ test('whatever is wanted and whatever fails, it converges and the failed version
         }
         site.run(2_000)
         const target = targetOf(wanted, site.world)
-        if (target === undefined || !isComplete(target, site.world)) throw new Error(`not converged: ${JSON.stringify(site.world)}`)
+        if (target === undefined || !isComplete(target, site.world))
+          throw new Error(`not converged: ${JSON.stringify(site.world)}`)
         const bad = site.behaviours.get(wanted.version) ?? 'good'
-        if (bad === 'good' && target !== wanted && changes.at(-1)?.kills === 0) throw new Error('gave up a good version')
+        if (bad === 'good' && target !== wanted && changes.at(-1)?.kills === 0)
+          throw new Error('gave up a good version')
         if (bad !== 'good' && target.version === wanted.version) throw new Error('accepted a bad version')
       },
     ),
@@ -269,7 +297,9 @@ test('in a healthy roll-out at least all but one of the wanted instances are rea
     fc.property(
       fc.integer(),
       fc.integer({ min: 1, max: 5 }),
-      fc.array(fc.record({ version: fc.integer({ min: 1, max: 5 }), steps: fc.integer({ min: 0, max: 30 }) }), { maxLength: 6 }),
+      fc.array(fc.record({ version: fc.integer({ min: 1, max: 5 }), steps: fc.integer({ min: 0, max: 30 }) }), {
+        maxLength: 6,
+      }),
       (seed, instances, changes) => {
         const site = live(seed, desiredSite({ version: 1, generation: 1, instances }))
         site.check = ({ world }) => {

@@ -139,7 +139,9 @@ export class SimulatedSite {
         break
       case 'stop':
       case 'kill':
-        this.#pending = this.#pending.filter(({ event }) => !('instance' in event) || event.instance !== effect.instance)
+        this.#pending = this.#pending.filter(
+          ({ event }) => !('instance' in event) || event.instance !== effect.instance,
+        )
         this.#later(3_000, { type: 'exited', instance: effect.instance, reason: 'asked to' })
         break
       case 'removed':

@@ -11,11 +11,11 @@ import type { Reading } from '@aaas/core-cloud/metering'
 import {
   controlPlaneContract,
   controlPrefix,
-  desiredChangedSubject,
   type DesiredSite,
   type DesiredState,
-  hostAgentContract,
+  desiredChangedSubject,
   type HostHandle,
+  hostAgentContract,
   hostPrefix,
   type ObservedSite,
   packageChunkBytes,
@@ -27,7 +27,11 @@ const ids = systemIds()
 const logger =
   process.env.AAAS_TEST_LOG === undefined
     ? silentLogger
-    : createLogger({ now: () => Date.now(), level: 'debug', write: record => process.stderr.write(`${formatLogRecord(record)}\n`) })
+    : createLogger({
+        now: () => Date.now(),
+        level: 'debug',
+        write: record => process.stderr.write(`${formatLogRecord(record)}\n`),
+      })
 
 /** What the sample program does. */
 export interface SampleConfig {
@@ -119,7 +123,12 @@ export class TestPlatform implements AsyncDisposable {
   }
 
   async startControl(): Promise<void> {
-    const identity = { name: 'h1', kind: 'host', publish: ['control.>'], subscribe: ['host.h1.>', 'control.desired-changed'] }
+    const identity = {
+      name: 'h1',
+      kind: 'host',
+      publish: ['control.>'],
+      subscribe: ['host.h1.>', 'control.desired-changed'],
+    }
     this.#hub = await listenBus({
       socketPath: this.controlSocket,
       clock,
@@ -127,7 +136,14 @@ export class TestPlatform implements AsyncDisposable {
       authenticate: token => (token === 'secret' ? identity : undefined),
     })
     this.#bus = this.#hub.bus({ name: 'control', kind: 'control', publish: ['>'], subscribe: ['>'] })
-    await serveContract({ bus: this.#bus, contract: controlPlaneContract, handlers: this.#handlers(), prefix: controlPrefix, clock, logger })
+    await serveContract({
+      bus: this.#bus,
+      contract: controlPlaneContract,
+      handlers: this.#handlers(),
+      prefix: controlPrefix,
+      clock,
+      logger,
+    })
   }
 
   async stopControl(): Promise<void> {
@@ -157,7 +173,11 @@ export class TestPlatform implements AsyncDisposable {
   }
 
   /** Builds and signs the sample program as a package of this version. */
-  async publish(version: string, source = sampleProgram, change: { name?: string; kind?: string; hooks?: object[] } = {}): Promise<PackageRef> {
+  async publish(
+    version: string,
+    source = sampleProgram,
+    change: { name?: string; kind?: string; hooks?: object[] } = {},
+  ): Promise<PackageRef> {
     const dir = await mkdtemp(join(this.home, 'build-'))
     const { name = 'sample', kind = 'site', hooks } = change
     const manifest = { kind, engine: '*', entry: 'main.mjs', ...(hooks === undefined ? {} : { hooks }) }
@@ -222,9 +242,14 @@ export class TestPlatform implements AsyncDisposable {
     return busClient({ bus: this.#bus, contract: hostAgentContract, prefix: hostPrefix('h1'), clock, ids })
   }
 
-  async get(path: string): Promise<{ status: number; body: { version: number; instance: string; pid: number; url: string } }> {
+  async get(
+    path: string,
+  ): Promise<{ status: number; body: { version: number; instance: string; pid: number; url: string } }> {
     const response = await fetch(`http://127.0.0.1:${this.host?.edgePort}/s/shop${path}`)
-    return { status: response.status, body: response.ok ? ((await response.json()) as never) : ((await response.text(), {}) as never) }
+    return {
+      status: response.status,
+      body: response.ok ? ((await response.json()) as never) : ((await response.text(), {}) as never),
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

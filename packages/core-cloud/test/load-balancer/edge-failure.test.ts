@@ -20,7 +20,8 @@ function load(edge: Edge, callers: number, request: { readonly method?: string; 
     while (!stopped) {
       const answer = await call(edge, { agent, ...request }).catch((error: unknown) => String(error))
       if (typeof answer === 'string') bad.push(answer)
-      else if (answer.status !== 200 || !answer.body.endsWith('"}')) bad.push(`${answer.status} ${answer.body.slice(0, 80)}`)
+      else if (answer.status !== 200 || !answer.body.endsWith('"}'))
+        bad.push(`${answer.status} ${answer.body.slice(0, 80)}`)
       else good += 1
     }
   }
@@ -38,7 +39,10 @@ function load(edge: Edge, callers: number, request: { readonly method?: string; 
   }
 }
 
-async function startProcess(folder: string, id: string): Promise<{ readonly upstream: Upstream; readonly child: ChildProcess }> {
+async function startProcess(
+  folder: string,
+  id: string,
+): Promise<{ readonly upstream: Upstream; readonly child: ChildProcess }> {
   const socketPath = join(folder, `${id}.sock`)
   await rm(socketPath, { force: true })
   const script = fileURLToPath(new URL('./upstream-process.js', import.meta.url))

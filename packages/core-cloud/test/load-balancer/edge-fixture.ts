@@ -1,9 +1,9 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { connect, createServer as createNetServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { createEdge, type Edge, type EdgeOptions, type Route, type Upstream } from '@aaas/core-cloud/load-balancer'
@@ -12,7 +12,11 @@ export interface EdgeFixture extends AsyncDisposable {
   readonly edge: Edge
   readonly folder: string
   /** Starts an HTTP instance in this process. */
-  instance(id: string, listener: RequestListener, options?: Partial<Upstream>): Promise<Upstream & { readonly server: Server }>
+  instance(
+    id: string,
+    listener: RequestListener,
+    options?: Partial<Upstream>,
+  ): Promise<Upstream & { readonly server: Server }>
   /** Starts an instance that speaks bytes. */
   rawInstance(id: string, onSocket: (socket: Socket) => void): Promise<Upstream>
   /** Makes site `shop` (host name `shop.localhost`) of these. */
@@ -21,7 +25,13 @@ export interface EdgeFixture extends AsyncDisposable {
 
 export async function openEdge(options: Partial<EdgeOptions> = {}): Promise<EdgeFixture> {
   const folder = await mkdtemp(join(tmpdir(), 'aaas-edge-'))
-  const edge = await createEdge({ port: 0, clock: systemClock({ keepAlive: true }), ids: systemIds(), logger: silentLogger, ...options })
+  const edge = await createEdge({
+    port: 0,
+    clock: systemClock({ keepAlive: true }),
+    ids: systemIds(),
+    logger: silentLogger,
+    ...options,
+  })
   const servers: { close(): unknown }[] = []
   const sockets = new Set<Socket>()
   return {
@@ -76,11 +86,24 @@ export interface Call {
 }
 
 /** One request to the edge, without any retry. */
-export function call(edge: Edge, { path = '/', method = 'GET', host = 'shop.localhost', headers = {}, body, agent }: Call = {}): Promise<Answer> {
+export function call(
+  edge: Edge,
+  { path = '/', method = 'GET', host = 'shop.localhost', headers = {}, body, agent }: Call = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const options = { port: edge.port, host: '127.0.0.1', path, method, headers: { host, ...headers }, agent: agent ?? false }
+    const options = {
+      port: edge.port,
+      host: '127.0.0.1',
+      path,
+      method,
+      headers: { host, ...headers },
+      agent: agent ?? false,
+    }
     const request = http.request(options, response => {
-      readAll(response).then(text => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }), reject)
+      readAll(response).then(
+        text => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
+        reject,
+      )
     })
     request.on('error', reject)
     request.end(body)

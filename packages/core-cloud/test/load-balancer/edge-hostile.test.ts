@@ -15,8 +15,14 @@ test('requests that two readers could split differently are refused', async t =>
   fixture.route([one])
   const smuggled = 'GET /smuggled HTTP/1.1\r\nhost: shop.localhost\r\n\r\n'
   for (const [name, text] of [
-    ['both framings', `POST / HTTP/1.1\r\n${host}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ['two lengths', `POST / HTTP/1.1\r\n${host}content-length: 0\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`],
+    [
+      'both framings',
+      `POST / HTTP/1.1\r\n${host}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
+    [
+      'two lengths',
+      `POST / HTTP/1.1\r\n${host}content-length: 0\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`,
+    ],
     ['unknown encoding', `POST / HTTP/1.1\r\n${host}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`],
     ['chunked not last', `POST / HTTP/1.1\r\n${host}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n${smuggled}`],
     ['space before the colon', `POST / HTTP/1.1\r\n${host}content-length : 4\r\n\r\nabcd${smuggled}`],
@@ -50,10 +56,16 @@ test('a head, a body and a header line have limits', async t => {
   t.equal(bodies, 3)
   const announced = await sendRaw(fixture.edge, `POST / HTTP/1.1\r\n${host}content-length: 100001\r\n\r\n`)
   t.match(announced, /^HTTP\/1.1 413/)
-  const expecting = await sendRaw(fixture.edge, `POST / HTTP/1.1\r\n${host}expect: 100-continue\r\ncontent-length: 100001\r\n\r\n`)
+  const expecting = await sendRaw(
+    fixture.edge,
+    `POST / HTTP/1.1\r\n${host}expect: 100-continue\r\ncontent-length: 100001\r\n\r\n`,
+  )
   t.match(expecting, /^HTTP\/1.1 413/, 'told before the body is sent')
   const chunk = `${(60_000).toString(16)}\r\n${'x'.repeat(60_000)}\r\n`
-  const chunked = await sendRaw(fixture.edge, `POST / HTTP/1.1\r\n${host}transfer-encoding: chunked\r\n\r\n${chunk}${chunk}0\r\n\r\n`)
+  const chunked = await sendRaw(
+    fixture.edge,
+    `POST / HTTP/1.1\r\n${host}transfer-encoding: chunked\r\n\r\n${chunk}${chunk}0\r\n\r\n`,
+  )
   t.match(chunked, /^HTTP\/1.1 413/)
   t.equal(bodies, 3)
   t.equal((await call(fixture.edge)).status, 200)
@@ -116,9 +128,17 @@ test('kinds of requests that are not carried are refused', async t => {
   await using fixture = await openEdge()
   const one = await fixture.instance('one', (_, response) => response.end('ok'))
   fixture.route([one])
-  const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-key': 'x', 'sec-websocket-version': '13' }
+  const upgrade = {
+    connection: 'upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-key': 'x',
+    'sec-websocket-version': '13',
+  }
   t.equal((await call(fixture.edge, { headers: upgrade })).status, 501)
   t.equal((await call(fixture.edge, { method: 'TRACE' })).status, 501)
-  t.equal((await call(fixture.edge, { headers: { connection: 'upgrade, http2-settings', upgrade: 'h2c' } })).status, 200)
+  t.equal(
+    (await call(fixture.edge, { headers: { connection: 'upgrade, http2-settings', upgrade: 'h2c' } })).status,
+    200,
+  )
   t.equal(await sendRaw(fixture.edge, `CONNECT shop.localhost:443 HTTP/1.1\r\n${host}\r\n`), '')
 })

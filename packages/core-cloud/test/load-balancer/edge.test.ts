@@ -43,7 +43,11 @@ test('a site answers by host name and below its path; what the edge knows replac
   t.equal(first['x-request-id'], byHost.headers['x-request-id'])
   for (const name of ['x-forwarded-prefix', 'forwarded', 'x-real-ip', 'x-secret', 'te']) t.notOk(first[name], name)
 
-  const byPath = await call(edge, { path: '/s/shop/product/1?x=1', host: '127.0.0.1', headers: { cookie: 'aaas_console=top' } })
+  const byPath = await call(edge, {
+    path: '/s/shop/product/1?x=1',
+    host: '127.0.0.1',
+    headers: { cookie: 'aaas_console=top' },
+  })
   t.equal(byPath.body, 'GET /product/1?x=1')
   t.equal(seen[1]?.headers['x-forwarded-prefix'], '/s/shop')
   t.notOk(seen[1]?.headers.cookie)
@@ -71,14 +75,24 @@ test('bodies of every kind arrive as they were sent', async t => {
   await using fixture = await openEdge()
   const one = await fixture.instance('one', async (request, response) => {
     const body = await readAll(request)
-    response.end(JSON.stringify({ length: body.length, same: body === 'x'.repeat(body.length), te: request.headers['transfer-encoding'] }))
+    response.end(
+      JSON.stringify({
+        length: body.length,
+        same: body === 'x'.repeat(body.length),
+        te: request.headers['transfer-encoding'],
+      }),
+    )
   })
   fixture.route([one])
   for (const length of [0, 1, 65_536, 65_537, 3_000_000]) {
     const body = 'x'.repeat(length)
-    const whole = JSON.parse((await call(fixture.edge, { method: 'POST', body, headers: { 'content-length': length } })).body)
+    const whole = JSON.parse(
+      (await call(fixture.edge, { method: 'POST', body, headers: { 'content-length': length } })).body,
+    )
     t.match(whole, { length, same: true }, `content-length ${length}`)
-    const chunked = JSON.parse((await call(fixture.edge, { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } })).body)
+    const chunked = JSON.parse(
+      (await call(fixture.edge, { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } })).body,
+    )
     t.match(chunked, { length, same: true }, `chunked ${length}`)
   }
   const expecting = { method: 'POST', body: 'xx', headers: { expect: '100-continue', 'content-length': 2 } }
@@ -147,7 +161,11 @@ test('maintenance and errors are pages for people, in their language, and JSON f
     ['', 'en', 'maintained'],
   ] as const) {
     const page = await ask({ ...html, 'accept-language': language })
-    t.match(page, { status: 503, headers: { 'retry-after': '60', 'content-language': wanted, 'cache-control': 'no-store' } }, language)
+    t.match(
+      page,
+      { status: 503, headers: { 'retry-after': '60', 'content-language': wanted, 'cache-control': 'no-store' } },
+      language,
+    )
     t.ok(page.body.includes(words), language)
   }
   const json = await ask({ accept: 'application/json' })
@@ -162,7 +180,11 @@ test('a port in use is named', async t => {
   await once(other, 'listening')
   const { port } = other.address() as { port: number }
   const options = { port, clock: systemClock(), ids: systemIds(), logger: silentLogger }
-  await t.rejects(createEdge(options), { code: 'core.deploy.port-in-use', message: new RegExp(String(port)), details: { port } })
+  await t.rejects(createEdge(options), {
+    code: 'core.deploy.port-in-use',
+    message: new RegExp(String(port)),
+    details: { port },
+  })
   other.close()
 })
 
@@ -177,7 +199,9 @@ test('a table in which two sites claim a name is refused and the old one stays',
     maintenance: false,
   })
   t.throws(() => fixture.edge.setRoutes([claim('a', 'x'), claim('b', 'y')]), { code: 'core.kernel.invalid-config' })
-  t.throws(() => fixture.edge.setRoutes([claim('a', 'x'), { ...claim('b', 'x'), hostNames: [] }]), { code: 'core.kernel.invalid-config' })
+  t.throws(() => fixture.edge.setRoutes([claim('a', 'x'), { ...claim('b', 'x'), hostNames: [] }]), {
+    code: 'core.kernel.invalid-config',
+  })
   t.equal((await call(fixture.edge)).body, 'one')
 })
 
@@ -201,11 +225,19 @@ test('metrics count requests, failures, bytes and time per site and upstream', a
 
 test('a host name given in the request line counts, several host headers do not', async t => {
   await using fixture = await openEdge()
-  const one = await fixture.instance('one', (request, response) => response.end(`${request.url} of ${request.headers.host}`))
+  const one = await fixture.instance('one', (request, response) =>
+    response.end(`${request.url} of ${request.headers.host}`),
+  )
   fixture.route([one])
   const close = 'connection: close\r\n\r\n'
-  t.match(await sendRaw(fixture.edge, `GET http://shop.localhost/a HTTP/1.1\r\nhost: other\r\n${close}`), /\/a of shop.localhost/)
-  t.match(await sendRaw(fixture.edge, `GET / HTTP/1.1\r\nhost: shop.localhost\r\nhost: other\r\n${close}`), /^HTTP\/1.1 400/)
+  t.match(
+    await sendRaw(fixture.edge, `GET http://shop.localhost/a HTTP/1.1\r\nhost: other\r\n${close}`),
+    /\/a of shop.localhost/,
+  )
+  t.match(
+    await sendRaw(fixture.edge, `GET / HTTP/1.1\r\nhost: shop.localhost\r\nhost: other\r\n${close}`),
+    /^HTTP\/1.1 400/,
+  )
   t.match(await sendRaw(fixture.edge, `GET / HTTP/1.1\r\n${close}`), /^HTTP\/1.1 400/)
   t.match(await sendRaw(fixture.edge, `GET / HTTP/1.1\r\nhost: shop.localhost/x\r\n${close}`), /^HTTP\/1.1 400/)
   t.match(await sendRaw(fixture.edge, `OPTIONS * HTTP/1.1\r\nhost: shop.localhost\r\n${close}`), /^HTTP\/1.1 400/)

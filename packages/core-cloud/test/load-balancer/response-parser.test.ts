@@ -10,7 +10,10 @@ interface Parsed {
 }
 
 /** Feeds the parts one by one; undefined while the answer is incomplete. */
-function parse(parts: readonly Buffer[], options: { readonly bodiless?: boolean; readonly closed?: boolean } = {}): Parsed | undefined {
+function parse(
+  parts: readonly Buffer[],
+  options: { readonly bodiless?: boolean; readonly closed?: boolean } = {},
+): Parsed | undefined {
   const parser = new ResponseParser()
   let head: Omit<Parsed, 'body'> | undefined
   let ended = false
@@ -37,7 +40,9 @@ const split = (bytes: Buffer, cuts: readonly number[]): Buffer[] => {
   return [0, ...places].map((from, index) => bytes.subarray(from, places[index] ?? bytes.length))
 }
 
-const token = fc.stringMatching(/^[a-z][a-z-]{0,10}$/).filter(name => !/^(connection|content-length|keep-alive|te|trailer|upgrade)/.test(name))
+const token = fc
+  .stringMatching(/^[a-z][a-z-]{0,10}$/)
+  .filter(name => !/^(connection|content-length|keep-alive|te|trailer|upgrade)/.test(name))
 const value = fc.stringMatching(/^[!-~]([ -~]{0,20}[!-~])?$/)
 const headers = fc.array(fc.tuple(token, value), { maxLength: 6 })
 const body = fc.string({ maxLength: 300, unit: 'binary-ascii' })
@@ -46,7 +51,12 @@ test('an answer is the same however its bytes are cut', t => {
   const chunkExtension = fc.constantFrom('', ';a=b', ' ; x')
   fc.assert(
     fc.property(
-      fc.record({ status: fc.integer({ min: 200, max: 599 }), headers, body, sizes: fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 8 }) }),
+      fc.record({
+        status: fc.integer({ min: 200, max: 599 }),
+        headers,
+        body,
+        sizes: fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 8 }),
+      }),
       fc.constantFrom('length', 'chunked', 'close'),
       chunkExtension,
       fc.array(fc.nat(), { maxLength: 12 }),
@@ -66,7 +76,9 @@ test('an answer is the same however its bytes are cut', t => {
           }
           wire += '0\r\nx-trailer: y\r\n\r\n'
         }
-        const parsed = parse(split(Buffer.from(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${wire}`, 'latin1'), cuts), { closed: framing === 'close' })
+        const parsed = parse(split(Buffer.from(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n${wire}`, 'latin1'), cuts), {
+          closed: framing === 'close',
+        })
         const expected = list.flatMap(([name, content]) => [name, content])
         const kept = framing === 'length' ? [...expected, 'content-length', String(text.length)] : expected
         return (
@@ -99,14 +111,18 @@ test('an answer is never complete before its last byte', t => {
 
 test('any bytes give an answer or an error, never more', t => {
   fc.assert(
-    fc.property(fc.constantFrom('', 'HTTP/1.1 200 OK\r\n', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'), fc.uint8Array({ maxLength: 200 }), (start, bytes) => {
-      try {
-        parse([Buffer.from(start), Buffer.from(bytes)], { closed: true })
-        return true
-      } catch (error) {
-        return error instanceof ResponseSyntaxError
-      }
-    }),
+    fc.property(
+      fc.constantFrom('', 'HTTP/1.1 200 OK\r\n', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'),
+      fc.uint8Array({ maxLength: 200 }),
+      (start, bytes) => {
+        try {
+          parse([Buffer.from(start), Buffer.from(bytes)], { closed: true })
+          return true
+        } catch (error) {
+          return error instanceof ResponseSyntaxError
+        }
+      },
+    ),
     { numRuns: 500 },
   )
   t.end()
@@ -123,7 +139,9 @@ test('connections are only used again where the answer says how it ended', t => 
   ] as const) {
     t.equal(parse([Buffer.from(`${head}\r\n\r\n`)])?.reusable, reusable, head)
   }
-  const both = parse([Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n')])
+  const both = parse([
+    Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'),
+  ])
   t.strictSame(both?.headers, [], 'the length that chunks override is not passed on')
   const head = parse([Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n')], { bodiless: true })
   t.strictSame(head?.headers, ['content-length', '9'], 'an answer to HEAD keeps it')

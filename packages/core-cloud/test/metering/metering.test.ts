@@ -7,7 +7,13 @@ import { silentLogger, systemClock } from '@aaas/core-cloud/kernel'
 import { ManualClock, seededIds, seededRandom } from '@aaas/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { createMeter, openReadingSpool, processUsageReader, type Reading, UsageAccumulator } from '../../src/metering/index.js'
+import {
+  createMeter,
+  openReadingSpool,
+  processUsageReader,
+  type Reading,
+  UsageAccumulator,
+} from '../../src/metering/index.js'
 
 const names = ['cpuMs', 'requests', 'constructor'] as const
 
@@ -20,7 +26,10 @@ const epochsArbitrary = fc.array(
   fc.record({
     source: fc.constantFrom('a', 'b'),
     epoch: fc.constantFrom('e1', 'e2', 'e3'),
-    growths: fc.array(fc.record({ cpuMs: fc.nat(1_000), requests: fc.nat(50), constructor: fc.nat(5) }), { minLength: 1, maxLength: 8 }),
+    growths: fc.array(fc.record({ cpuMs: fc.nat(1_000), requests: fc.nat(50), constructor: fc.nat(5) }), {
+      minLength: 1,
+      maxLength: 8,
+    }),
   }),
   { maxLength: 6 },
 )
@@ -60,7 +69,8 @@ test('lost, repeated and reordered readings change nothing once the last of each
         for (const name of names) {
           const total = Object.hasOwn(totals.get(site) ?? {}, name) ? (totals.get(site)?.[name] ?? 0) : 0
           if (total !== expected[name]) throw new Error(`${site} ${name}: ${total} for ${expected[name]}`)
-          if ((booked.get(`${site}/${name}`) ?? 0) !== expected[name]) throw new Error(`${site} ${name}: booked something else`)
+          if ((booked.get(`${site}/${name}`) ?? 0) !== expected[name])
+            throw new Error(`${site} ${name}: booked something else`)
         }
       }
     }),
@@ -95,10 +105,13 @@ test('what could not be sent is on disk, and is sent by the next process', async
   const sent: Reading[] = []
   const next = await spoolOf(async readings => void sent.push(...readings), path)
   t.equal(await next.spool.flush(), true)
-  t.same(sent.map(one => [one.source, one.seq]), [
-    ['a', 2],
-    ['b', 1],
-  ])
+  t.same(
+    sent.map(one => [one.source, one.seq]),
+    [
+      ['a', 2],
+      ['b', 1],
+    ],
+  )
   t.same(JSON.parse(await readFile(path, 'utf8')), [])
 })
 
@@ -134,7 +147,13 @@ test('the meter adds up, samples in time and counts the last traffic of what has
   await meter[Symbol.asyncDispose]()
   const last = sent.at(-1)
   t.equal(last?.seq, 3)
-  t.same(last?.counters, { cpuMs: 100, memoryKibSeconds: 1_000 * 10 + 2_000 * 4, requests: 5, requestBytes: 50, responseBytes: 500 })
+  t.same(last?.counters, {
+    cpuMs: 100,
+    memoryKibSeconds: 1_000 * 10 + 2_000 * 4,
+    requests: 5,
+    requestBytes: 50,
+    responseBytes: 500,
+  })
   t.equal(new Set(sent.map(one => one.epoch)).size, 1)
   t.equal(meter.latest('i1'), undefined)
 })

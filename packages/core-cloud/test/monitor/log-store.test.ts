@@ -29,7 +29,10 @@ test('lines are written after a moment, and found by the next store', async t =>
   store.append('shop', 'a', 'second')
   await store[Symbol.asyncDispose]()
   const again = fileLogStore({ dir, clock })
-  t.same((await again.search({ site: 'shop', limit: 9 })).records.map(record => record.message), ['second', 'first'])
+  t.same(
+    (await again.search({ site: 'shop', limit: 9 })).records.map(record => record.message),
+    ['second', 'first'],
+  )
   t.equal((await stat(join(dir, 'shop/a.jsonl'))).mode & 0o777, 0o600)
 })
 
@@ -44,7 +47,11 @@ test('an instance keeps the newest lines within its files', async t => {
   }
   t.same((await readdir(join(dir, 'shop'))).sort(), ['a.1.jsonl', 'a.2.jsonl', 'a.jsonl'])
   const { records } = await store.search({ site: 'shop', limit: 1_000 })
-  t.same(records.map(record => record.at), Array.from({ length: records.length }, (_, index) => 100 - index), 'no gap')
+  t.same(
+    records.map(record => record.at),
+    Array.from({ length: records.length }, (_, index) => 100 - index),
+    'no gap',
+  )
   t.ok(records.length >= 14 && records.length <= 24, `${records.length} lines`)
 })
 
@@ -97,7 +104,12 @@ test('lines of many chunks come back whole, in order', async t => {
   const clock = new ManualClock()
   await using store = fileLogStore({ dir: await newDir(), clock })
   const lengths = Array.from({ length: 300 }, (_, index) => (index * 977) % 5_000)
-  lengths.forEach((length, index) => store.append('shop', 'a', JSON.stringify({ at: index, level: 'info', message: '中'.repeat(length) })))
+  lengths.forEach((length, index) =>
+    store.append('shop', 'a', JSON.stringify({ at: index, level: 'info', message: '中'.repeat(length) })),
+  )
   const { records } = await store.search({ site: 'shop', limit: 1_000 })
-  t.same(records.map(record => record.message.length), lengths.toReversed())
+  t.same(
+    records.map(record => record.message.length),
+    lengths.toReversed(),
+  )
 })

@@ -26,7 +26,9 @@ test('merging parts is the same as recording the whole, also by JSON', async () 
     fc.property(durations, durations, (a, b) => {
       const whole = JSON.stringify(recorded([...a, ...b]))
       const merged = recorded(a).merge(recorded(b))
-      const viaJson = LatencyHistogram.fromJSON(JSON.parse(JSON.stringify(recorded(a))) as never).merge(recorded(b).toJSON())
+      const viaJson = LatencyHistogram.fromJSON(JSON.parse(JSON.stringify(recorded(a))) as never).merge(
+        recorded(b).toJSON(),
+      )
       if (JSON.stringify(merged) !== whole || JSON.stringify(viaJson) !== whole) throw new Error('differs')
     }),
   )
@@ -40,7 +42,8 @@ test('what was recorded since a copy is what was recorded since', async () => {
       for (const value of b) histogram.record(value)
       const since = histogram.since(before)
       const expected = recorded(b).toJSON()
-      if (JSON.stringify(since.buckets) !== JSON.stringify(expected.buckets) || since.count !== b.length) throw new Error('differs')
+      if (JSON.stringify(since.buckets) !== JSON.stringify(expected.buckets) || since.count !== b.length)
+        throw new Error('differs')
       if (since.maxMicros < expected.maxMicros) throw new Error('longest too short')
     }),
   )
@@ -68,10 +71,13 @@ test('samples are added up by second, and old seconds go', async t => {
   add(1, 20)
   store.add({ site: 'other', instance: 'z', counters: { requests: 9 } })
   const [series] = store.series({ site: 'shop' })
-  t.same(series?.points.map(({ at, counters }) => [at, counters.requests]), [
-    [1_000_000, 5],
-    [1_001_000, 1],
-  ])
+  t.same(
+    series?.points.map(({ at, counters }) => [at, counters.requests]),
+    [
+      [1_000_000, 5],
+      [1_001_000, 1],
+    ],
+  )
   t.equal(series?.points[0]?.latency?.count, 2)
   t.equal(series?.points[0]?.latency?.max, 30)
   t.equal(store.latency('shop', 0)?.count, 3)
@@ -84,5 +90,8 @@ test('samples are added up by second, and old seconds go', async t => {
 test('the series that was silent longest goes when there are too many', async t => {
   const store = createMetricsStore({ clock: new ManualClock(), maxSeries: 2 })
   for (const instance of ['a', 'b', 'a', 'c']) store.add({ site: 'shop', instance, counters: { requests: 1 } })
-  t.same(store.series().map(series => series.instance), ['a', 'c'])
+  t.same(
+    store.series().map(series => series.instance),
+    ['a', 'c'],
+  )
 })

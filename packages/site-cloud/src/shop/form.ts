@@ -96,10 +96,15 @@ async function readBody(raw: IncomingMessage): Promise<string> {
   if (Number(raw.headers['content-length'] ?? 0) > maxFormBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of raw as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > maxFormBytes) throw tooLarge()
-    chunks.push(chunk)
+  try {
+    for await (const chunk of raw as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > maxFormBytes) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    if (CloudError.is(cause)) throw cause
+    throw new CloudError('core.contract.cancelled', 'the browser went away while it sent a form', { cause })
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -42,5 +42,15 @@ create table console_session (
   csrf text not null, expires_at timestamptz not null);
 create sequence desired_generation;`,
     },
+    {
+      level: 2,
+      name: 'locks of sites, host names of versions',
+      // Both are absent for what was pushed before; the next deployment fills them in.
+      up: `
+alter table site add column lock jsonb;
+alter table site_version add column host_names jsonb;
+create index audit_site on audit (site, id desc);
+create index console_session_user on console_session (user_name);`,
+    },
   ],
 }

@@ -25,6 +25,7 @@ import { shopMigrations } from '../shop/index.js'
 import { controlMigrations } from './control-migrations.js'
 import { ControlPlane } from './control-plane.js'
 import { inspectSitePackage } from './inspect-site-package.js'
+import { platformVersion } from './platform-version.js'
 import { filePackageStore } from './package-store.js'
 import { SiteCenter } from './site-center.js'
 import { siteCenterContract } from './site-center-contract.js'
@@ -74,7 +75,7 @@ export async function startControl(
   const center = new SiteCenter({
     database,
     packages,
-    logger,
+    engine: platformVersion,
     verify: (tarball, signature) =>
       verifyPackage({ tarball, signature: signature as PackageSignature, trust: options.trust }),
     inspect: inspectSitePackage,

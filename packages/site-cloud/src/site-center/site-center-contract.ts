@@ -57,7 +57,7 @@ export const Site = Type.Object({
   version: Type.Integer(),
   /** Version that serves now; 0 when none does. */
   servingVersion: Type.Integer(),
-  /** pending, fetching, releasing, rolling, live, failed, removed, or unknown when no host reported. */
+  /** pending, fetching, releasing, rolling, live, failed, removed, or unknown when no host reports. */
   phase: Type.String(),
   /** True when the host has carried out everything that is wanted. */
   settled: Type.Boolean(),
@@ -71,6 +71,12 @@ export const Site = Type.Object({
   performance: Type.Optional(Type.Object({ ordersPerMinute: Type.Number(), p99Ms: Type.Number() })),
   /** Where people reach it. */
   urls: Type.Array(Type.String()),
+  /** The one version of each package that the site runs: its program and its cloudware; absent before the first deployment. */
+  lock: Type.Optional(
+    Type.Array(Type.Object({ name: Type.String(), version: Type.String(), digest: Type.String(), kind: Type.String() })),
+  ),
+  /** Epoch milliseconds at which control heard of it last; absent when no host ever reported it. */
+  reportedAt: Type.Optional(Type.Integer()),
 })
 export type Site = Static<typeof Site>
 
@@ -96,6 +102,16 @@ export const LogEntry = Type.Object({
   message: Type.String(),
   fields: Type.Record(Type.String(), Type.Unknown()),
 })
+
+const siteCall = Type.Object(
+  {
+    site: SiteName,
+    contract: Type.String({ minLength: 1, maxLength: 100 }),
+    method: Type.String({ minLength: 1, maxLength: 100 }),
+    input: Type.Unknown(),
+  },
+  strict,
+)
 
 /** Sites and their versions, and what may be done to them. The console, the CLI and CI pipelines call it. */
 export const siteCenterContract = defineContract({
@@ -132,7 +148,12 @@ export const siteCenterContract = defineContract({
         strict,
       ),
       output: SiteVersion,
-      errors: ['site.center.unknown-version', 'core.cloudware.missing-requirement', 'core.cloudware.conflict'],
+      errors: [
+        'site.center.unknown-version',
+        'site.center.conflict',
+        'core.cloudware.missing-requirement',
+        'core.cloudware.invalid-package',
+      ],
       scope: 'site.write',
       idempotent: true,
       http: { verb: 'POST', path: '/sites/:site/versions', status: 201 },
@@ -167,7 +188,13 @@ export const siteCenterContract = defineContract({
       summary: 'Rolls a site to a version (default the newest), without a lost request; reverts by itself when it never gets healthy.',
       input: Type.Object({ site: SiteName, version: Type.Optional(version) }, strict),
       output: Site,
-      errors: ['site.center.unknown-site', 'site.center.unknown-version'],
+      errors: [
+        'site.center.unknown-site',
+        'site.center.unknown-version',
+        'site.center.conflict',
+        'core.cloudware.missing-requirement',
+        'core.cloudware.conflict',
+      ],
       scope: 'site.operate',
       idempotent: true,
       deadlineMs: 60_000,
@@ -214,7 +241,14 @@ export const siteCenterContract = defineContract({
         strict,
       ),
       output: Site,
-      errors: ['site.center.unknown-site', 'core.cloudware.missing-requirement', 'core.cloudware.conflict'],
+      errors: [
+        'site.center.unknown-site',
+        'site.center.unknown-version',
+        'site.center.conflict',
+        'core.cloudware.missing-requirement',
+        'core.cloudware.conflict',
+        'core.kernel.invalid-config',
+      ],
       scope: 'site.operate',
       idempotent: true,
       http: { verb: 'POST', path: '/sites/:site/cloudware', status: 202 },
@@ -223,7 +257,7 @@ export const siteCenterContract = defineContract({
       summary: 'Takes a cloudware package off a running site.',
       input: Type.Object({ site: SiteName, name: Type.String({ maxLength: 128 }) }, strict),
       output: Site,
-      errors: ['site.center.unknown-site'],
+      errors: ['site.center.unknown-site', 'site.center.unknown-cloudware', 'core.cloudware.missing-requirement'],
       scope: 'site.operate',
       idempotent: true,
       http: { verb: 'DELETE', path: '/sites/:site/cloudware/:name' },
@@ -243,7 +277,7 @@ export const siteCenterContract = defineContract({
         strict,
       ),
       output: Type.Object({ records: Type.Array(LogEntry) }),
-      errors: ['site.center.host-unavailable'],
+      errors: ['site.center.unknown-site', 'site.center.host-unavailable'],
       scope: 'site.read',
       idempotent: true,
       http: { verb: 'GET', path: '/sites/:site/logs' },
@@ -257,19 +291,21 @@ export const siteCenterContract = defineContract({
       idempotent: true,
       http: { verb: 'GET', path: '/metrics' },
     },
-    callSite: {
-      summary: 'Calls a service of a site, such as business.order list, as an operator.',
-      input: Type.Object(
-        {
-          site: SiteName,
-          contract: Type.String({ maxLength: 100 }),
-          method: Type.String({ maxLength: 100 }),
-          input: Type.Unknown(),
-        },
-        strict,
-      ),
+    querySite: {
+      summary: 'Reads from a service of a site, such as business.order list; methods that change something are refused.',
+      input: siteCall,
       output: Type.Object({ output: Type.Unknown() }),
-      errors: ['site.center.host-unavailable', 'site.center.unknown-site'],
+      errors: ['site.center.host-unavailable', 'site.center.unknown-site', 'core.contract.forbidden'],
+      scope: 'site.read',
+      idempotent: true,
+      deadlineMs: 60_000,
+      http: { verb: 'POST', path: '/sites/:site/query' },
+    },
+    callSite: {
+      summary: "Calls a service of a site, such as business.order ship, with the rights that the caller's scopes are worth there.",
+      input: siteCall,
+      output: Type.Object({ output: Type.Unknown() }),
+      errors: ['site.center.host-unavailable', 'site.center.unknown-site', 'core.contract.forbidden'],
       scope: 'site.operate',
       deadlineMs: 60_000,
       http: { verb: 'POST', path: '/sites/:site/call' },
@@ -284,8 +320,8 @@ export const siteCenterContract = defineContract({
       http: { verb: 'GET', path: '/sites/:site/usage' },
     },
     auditLog: {
-      summary: 'Who did what, newest first.',
-      input: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })) }, strict),
+      summary: 'Who did what, newest first; of one site when it is named.',
+      input: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })), site: Type.Optional(SiteName) }, strict),
       output: Type.Object({
         entries: Type.Array(
           Type.Object({ at: Type.Integer(), actor: Type.String(), action: Type.String(), site: Type.String(), detail: Type.String() }),

@@ -1,32 +1,35 @@
-import type { PackageJson, PackageRef } from '@aaas/core-cloud/cloudware'
+import { checkPackageConfig, type PackageJson, type PackageRef } from '@aaas/core-cloud/cloudware'
 import type { Client, Handlers } from '@aaas/core-cloud/contract'
 import type { hostAgentContract } from '@aaas/core-cloud/deploy'
-import { type CallContext, CloudError, type Logger } from '@aaas/core-cloud/kernel'
+import { type Actor, type CallContext, CloudError } from '@aaas/core-cloud/kernel'
 import type { Database, Queryable } from '@aaas/support-cloud/rdbms'
+import { satisfies } from 'semver'
 import type { CapacityPlan } from '../template/index.js'
-import { checkRequirements } from './package-requirements.js'
+import { openSite } from './open-site.js'
 import type { PackageStore } from './package-store.js'
 import type { Site, SiteVersion, StoredPackage, siteCenterContract } from './site-center-contract.js'
+import { lockSite } from './site-lock.js'
+import { readingScopes, siteScopes } from './site-scopes.js'
 import {
   allPackages,
   allSites,
-  cloudwareRows,
+  hasConfig,
   insertPackage,
   newestAudit,
   nextGeneration,
   type PackageRow,
   packageByDigest,
-  reports,
+  packagesByDigest,
   type SiteRow,
-  hasConfig,
   siteByName,
   usageOf,
-  type VersionRow,
   versionOf,
   versionsOf,
   writeAudit,
 } from './site-store.js'
-import { siteVersion, siteView, storedPackage } from './site-view.js'
+import { siteVersion, storedPackage } from './site-view.js'
+import { siteViews } from './site-views.js'
+import { earlierVersion, wantVersion } from './want-version.js'
 
 type Service = Handlers<typeof siteCenterContract>
 type In<K extends keyof Service> = Parameters<Service[K]>[0]
@@ -41,7 +44,8 @@ export interface PackageFacts {
 export interface SiteCenterDeps {
   readonly database: Database
   readonly packages: PackageStore
-  readonly logger: Logger
+  /** Version of the platform, which each package's `engine` range must take. */
+  readonly engine: string
   /** Checks signature and content of uploaded bytes. */
   readonly verify: (tarball: Uint8Array, signature: unknown) => { ref: PackageRef; packageJson: PackageJson; publisher: string }
   /** Reads what the factory wrote into a site's package. */
@@ -96,7 +100,9 @@ export class SiteCenter implements Service {
       throw new CloudError('site.center.conflict', `${stored.name} is cloudware; add it to a site instead`, { field: 'digest' })
     }
     const facts = await this.deps.inspect(await this.deps.packages.get(stored.digest))
-    await this.#ensureSite(input.site, stored.kind, facts)
+    this.#checkEngine(stored)
+    const hostNames = this.#hostNames(input.site, facts.hostNames)
+    await openSite({ database, name: input.site, kind: stored.kind, hostNames, provision: this.deps.provision })
     const row = await database.transaction(async tx => {
       await this.#site(tx, input.site, 'lock')
       const newest = (await versionsOf(tx, input.site))[0]
@@ -104,8 +110,17 @@ export class SiteCenter implements Service {
       if (newest?.digest === stored.digest && (await hasConfig(tx, newest, config))) return newest
       const version = (newest?.version ?? 0) + 1
       await tx.query({
-        text: 'insert into site_version(site, version, digest, config, plan, pushed_by) values ($1, $2, $3, $4, $5, $6)',
-        values: [input.site, version, stored.digest, config, JSON.stringify(facts.plan ?? null), actorOf(context)],
+        text: `insert into site_version(site, version, digest, config, plan, host_names, pushed_by)
+          values ($1, $2, $3, $4, $5, $6, $7)`,
+        values: [
+          input.site,
+          version,
+          stored.digest,
+          config,
+          JSON.stringify(facts.plan ?? null),
+          JSON.stringify(hostNames),
+          actorOf(context),
+        ],
       })
       await writeAudit(tx, {
         actor: actorOf(context),
@@ -121,8 +136,7 @@ export class SiteCenter implements Service {
   }
 
   async listSites(): Promise<{ sites: Site[] }> {
-    const sites = await allSites(this.deps.database)
-    return { sites: await this.#views(sites) }
+    return { sites: await siteViews(this.deps.database, await allSites(this.deps.database)) }
   }
 
   async getSite(input: In<'getSite'>): Promise<Site> {
@@ -132,7 +146,7 @@ export class SiteCenter implements Service {
   async listVersions(input: In<'listVersions'>): Promise<{ versions: SiteVersion[] }> {
     await this.#site(this.deps.database, input.site, 'read')
     const versions = await versionsOf(this.deps.database, input.site)
-    const packages = await this.#packages()
+    const packages = await packagesByDigest(this.deps.database, versions.map(row => row.digest))
     return {
       versions: versions.flatMap(row => {
         const stored = packages.get(row.digest)
@@ -146,17 +160,17 @@ export class SiteCenter implements Service {
       const row =
         input.version === undefined ? (await versionsOf(tx, site.name))[0] : await versionOf(tx, site.name, input.version)
       if (row === undefined) throw unknownVersion(site.name, input.version)
-      await this.#want(tx, site, row)
+      await wantVersion(tx, { site, row, engine: this.deps.engine })
       return `version ${row.version}`
     })
   }
 
   async rollback(input: In<'rollback'>, context: CallContext): Promise<Site> {
     return this.#change(input.site, context, 'site.rollback', async (tx, site) => {
-      const target = input.version ?? (await this.#earlierVersion(tx, site))
+      const target = input.version ?? (await earlierVersion(tx, site))
       const row = await versionOf(tx, site.name, target)
       if (row === undefined) throw unknownVersion(site.name, target)
-      await this.#want(tx, site, row)
+      await wantVersion(tx, { site, row, engine: this.deps.engine })
       return `version ${site.version} to ${row.version}`
     })
   }
@@ -185,35 +199,40 @@ export class SiteCenter implements Service {
   async addCloudware(input: In<'addCloudware'>, context: CallContext): Promise<Site> {
     return this.#change(input.site, context, 'cloudware.add', async (tx, site) => {
       const stored = await packageByDigest(tx, input.digest)
-      if (stored === undefined) throw unknownVersion(site.name, undefined)
-      const current = (await cloudwareRows(tx)).filter(row => row.site === site.name && row.name !== stored.name)
-      const wanted = await versionOf(tx, site.name, site.version)
-      const program = wanted === undefined ? undefined : await packageByDigest(tx, wanted.digest)
-      const others = await Promise.all(current.map(row => packageByDigest(tx, row.digest)))
-      checkRequirements({
-        ...(program === undefined ? {} : { program: program.packageJson }),
-        cloudware: [...others.flatMap(row => (row === undefined ? [] : [row.packageJson])), stored.packageJson],
-      })
+      if (stored === undefined) {
+        throw new CloudError('site.center.unknown-version', 'no such package; upload it first', { field: 'digest' })
+      }
+      if (stored.kind !== 'cloudware' || site.kind !== 'site') {
+        const [wrong, what] = stored.kind === 'cloudware' ? [site.name, site.kind] : [stored.name, stored.kind]
+        throw new CloudError('site.center.conflict', `${wrong} is a ${what}; only cloudware is added, and only to sites`, { field: 'digest' })
+      }
+      const config = checkPackageConfig(stored.packageJson, input.config)
       await tx.query({
         text: `insert into site_cloudware(site, name, digest, config) values ($1, $2, $3, $4)
           on conflict (site, name) do update set digest = excluded.digest, config = excluded.config, added_at = now()`,
-        values: [site.name, stored.name, stored.digest, JSON.stringify(input.config ?? {})],
+        values: [site.name, stored.name, stored.digest, JSON.stringify(config)],
       })
+      await lockSite(tx, { site, engine: this.deps.engine, version: site.version })
       return `${stored.name}@${stored.version}`
     })
   }
 
   async removeCloudware(input: In<'removeCloudware'>, context: CallContext): Promise<Site> {
     return this.#change(input.site, context, 'cloudware.remove', async (tx, site) => {
-      const rest = (await cloudwareRows(tx)).filter(row => row.site === site.name && row.name !== input.name)
-      const packages = await Promise.all(rest.map(row => packageByDigest(tx, row.digest)))
-      checkRequirements({ cloudware: packages.flatMap(row => (row === undefined ? [] : [row.packageJson])) })
-      await tx.query({ text: 'delete from site_cloudware where site = $1 and name = $2', values: [site.name, input.name] })
+      const gone = await tx.query({
+        text: 'delete from site_cloudware where site = $1 and name = $2 returning name',
+        values: [site.name, input.name],
+      })
+      if (gone.length === 0) {
+        throw new CloudError('site.center.unknown-cloudware', `${site.name} has no cloudware '${input.name}'`, { field: 'name' })
+      }
+      await lockSite(tx, { site, engine: this.deps.engine, version: site.version })
       return input.name
     })
   }
 
   async logs(input: In<'logs'>, context: CallContext): Promise<Awaited<ReturnType<Service['logs']>>> {
+    await this.#site(this.deps.database, input.site, 'read')
     const page = await this.#host().logs(
       { ...input, limit: input.limit ?? 200 },
       { signal: context.signal, deadline: context.deadline },
@@ -225,7 +244,16 @@ export class SiteCenter implements Service {
     return this.#host().metrics({ ...input }, { signal: context.signal, deadline: context.deadline })
   }
 
+  async querySite(input: In<'querySite'>, context: CallContext): Promise<{ output: unknown }> {
+    const scopes = readingScopes(input.contract, input.method)
+    return this.#forward(input, { id: actorOf(context), scopes }, context)
+  }
+
   async callSite(input: In<'callSite'>, context: CallContext): Promise<{ output: unknown }> {
+    return this.#forward(input, { id: actorOf(context), scopes: siteScopes(context.actor) }, context)
+  }
+
+  async #forward(input: In<'callSite'>, actor: Actor, context: CallContext): Promise<{ output: unknown }> {
     const site = await this.#site(this.deps.database, input.site, 'read')
     const { output } = await this.#host().callSite(
       {
@@ -234,7 +262,7 @@ export class SiteCenter implements Service {
         contract: input.contract,
         method: input.method,
         input: input.input,
-        actor: { id: actorOf(context), scopes: ['*'] },
+        actor,
       },
       {
         signal: context.signal,
@@ -251,17 +279,25 @@ export class SiteCenter implements Service {
   }
 
   async auditLog(input: In<'auditLog'>): Promise<Awaited<ReturnType<Service['auditLog']>>> {
-    return { entries: [...(await newestAudit(this.deps.database, input.limit ?? 100))] }
+    return { entries: [...(await newestAudit(this.deps.database, input.limit ?? 100, input.site ?? ''))] }
   }
 
   /** Marks versions whose roll-out the host gave up, so that people see why. */
-  async applyReport(sites: readonly { site: string; failure?: { version: number; step: string; reason: string } }[]): Promise<void> {
-    for (const { site, failure } of sites) {
+  async applyReport(
+    sites: readonly {
+      readonly site: string
+      readonly observedGeneration: number
+      readonly failure?: { readonly version: number; readonly step: string; readonly reason: string }
+    }[],
+  ): Promise<void> {
+    for (const { site, failure, observedGeneration } of sites) {
       if (failure === undefined) continue
       await this.deps.database.query({
-        text: `update site_version set state = 'failed', failure = $3 where site = $1 and version = $2
-          and (state <> 'failed' or failure is distinct from $3)`,
-        values: [site, failure.version, `${failure.step}: ${failure.reason}`.slice(0, 2000)],
+        // A report of before the newest wish says nothing about it: the version may be being tried again.
+        text: `update site_version v set state = 'failed', failure = $3 from site s
+          where s.name = v.site and s.generation <= $4 and v.site = $1 and v.version = $2
+          and (v.state <> 'failed' or v.failure is distinct from $3)`,
+        values: [site, failure.version, `${failure.step}: ${failure.reason}`.slice(0, 2000), observedGeneration],
       })
     }
   }
@@ -286,64 +322,16 @@ export class SiteCenter implements Service {
     return this.#view(site)
   }
 
-  async #want(tx: Queryable, site: SiteRow, row: VersionRow): Promise<void> {
-    const plan = row.plan
-    // A person's scaling outlives a deployment; the plan speaks only when it changed or nothing was deployed yet.
-    const current = site.version === 0 ? undefined : await versionOf(tx, site.name, site.version)
-    const planChanged = JSON.stringify(plan?.performance) !== JSON.stringify(current?.plan?.performance)
-    const size = plan !== null && planChanged ? plan : undefined
-    await tx.query({
-      text: `update site set version = $2, instances = coalesce($3, instances), concurrency = coalesce($4, concurrency),
-        memory_mb = coalesce($5, memory_mb), performance = coalesce($6, performance) where name = $1`,
-      values: [
-        site.name,
-        row.version,
-        size?.instances ?? null,
-        size?.concurrency ?? null,
-        size?.memoryMb ?? null,
-        plan === null ? null : JSON.stringify(plan.performance),
-      ],
-    })
-    await tx.query({
-      text: `update site_version set state = 'deployed', failure = null, deployed_at = clock_timestamp()
-        where site = $1 and version = $2`,
-      values: [site.name, row.version],
+  /** Refused when it is pushed, so that nobody finds out at the deployment. */
+  #checkEngine({ name, packageJson: { aaas } }: PackageRow): void {
+    if (satisfies(this.deps.engine, aaas.engine, { includePrerelease: true })) return
+    throw new CloudError('core.cloudware.missing-requirement', `${name} needs platform ${aaas.engine}, this is ${this.deps.engine}`, {
+      field: 'aaas/engine',
     })
   }
 
-  async #earlierVersion(tx: Queryable, site: SiteRow): Promise<number> {
-    const rows = await tx.query<{ version: number }>({
-      text: `select version from site_version where site = $1 and version <> $2 and deployed_at is not null and state = 'deployed'
-        order by deployed_at desc limit 1`,
-      values: [site.name, site.version],
-    })
-    const version = rows[0]?.version
-    if (version === undefined) throw new CloudError('site.center.conflict', `${site.name} has no earlier version to go back to`)
-    return version
-  }
-
-  async #ensureSite(name: string, kind: 'site' | 'service', facts: PackageFacts): Promise<void> {
-    const { database } = this.deps
-    const hostNames = JSON.stringify([...new Set([`${name}.${this.deps.domain}`, ...facts.hostNames])])
-    const existing = await siteByName(database, name, 'read')
-    if (existing !== undefined) {
-      if (existing.kind !== kind) throw new CloudError('site.center.conflict', `${name} is a ${existing.kind}, the package is a ${kind}`)
-      await database.query({ text: 'update site set host_names = $2 where name = $1', values: [name, hostNames] })
-      return
-    }
-    const taken = await database.query<{ name: string }>({
-      text: 'select name from site where host_names ?| $1::text[] limit 1',
-      values: [JSON.parse(hostNames)],
-    })
-    if (taken[0] !== undefined) {
-      throw new CloudError('site.center.conflict', `a host name belongs to the site ${taken[0].name}`, { field: 'hostNames' })
-    }
-    const databaseUrl = await this.deps.provision(name, kind)
-    await database.query({
-      text: `insert into site(name, kind, host_names, database_url, generation) values ($1, $2, $3, $4, $5)
-        on conflict (name) do nothing`,
-      values: [name, kind, hostNames, databaseUrl, await nextGeneration(database)],
-    })
+  #hostNames(site: string, more: readonly string[]): readonly string[] {
+    return [...new Set([`${site}.${this.deps.domain}`, ...more])]
   }
 
   async #site(db: Queryable, name: string, mode: 'lock' | 'read'): Promise<SiteRow> {
@@ -353,32 +341,9 @@ export class SiteCenter implements Service {
   }
 
   async #view(site: SiteRow): Promise<Site> {
-    const [view] = await this.#views([site])
+    const [view] = await siteViews(this.deps.database, [site])
     if (view === undefined) throw new Error('a site has a view')
     return view
-  }
-
-  async #views(sites: readonly SiteRow[]): Promise<Site[]> {
-    const { database } = this.deps
-    const [hosts, cloudware, packages] = await Promise.all([reports(database), cloudwareRows(database), this.#packages()])
-    const wanted = await database.query<{ site: string; digest: string }>({
-      text: 'select v.site, v.digest from site_version v join site s on s.name = v.site and s.version = v.version',
-    })
-    const digests = new Map(wanted.map(row => [row.site, row.digest]))
-    return sites.map(site => {
-      const stored = packages.get(digests.get(site.name) ?? '')
-      return siteView({
-        site,
-        reports: hosts,
-        cloudware: cloudware.filter(row => row.site === site.name),
-        packages,
-        ...(stored === undefined ? {} : { package: stored }),
-      })
-    })
-  }
-
-  async #packages(): Promise<ReadonlyMap<string, PackageRow>> {
-    return new Map((await allPackages(this.deps.database)).map(row => [row.digest, row]))
   }
 
   #host(): Client<typeof hostAgentContract> {

@@ -1,4 +1,4 @@
-import type { PackageJson } from '@aaas/core-cloud/cloudware'
+import type { PackageJson, SiteLock } from '@aaas/core-cloud/cloudware'
 import type { ObservedSite } from '@aaas/core-cloud/deploy'
 import type { Database, Queryable } from '@aaas/support-cloud/rdbms'
 import type { CapacityPlan } from '../template/index.js'
@@ -29,6 +29,8 @@ export interface SiteRow {
   readonly restart: number
   readonly generation: number
   readonly performance: { readonly ordersPerMinute: number; readonly p99Ms: number } | null
+  /** Packages of the wanted version and the cloudware on it, as they were last resolved. */
+  readonly lock: SiteLock | null
 }
 
 export interface VersionRow {
@@ -37,6 +39,8 @@ export interface VersionRow {
   readonly digest: string
   readonly config: unknown
   readonly plan: CapacityPlan | null
+  /** What site.json asks for besides the site's own name; null for versions of older platforms. */
+  readonly hostNames: readonly string[] | null
   readonly state: 'pushed' | 'deployed' | 'failed'
   readonly failure: string | null
   readonly pushedAt: number
@@ -54,8 +58,8 @@ export interface CloudwareRow {
 const packageColumns = `digest, name, version, kind, publisher, package_json as "packageJson", signature, bytes,
   (extract(epoch from uploaded_at) * 1000)::bigint as "uploadedAt"`
 const siteColumns = `name, kind, host_names as "hostNames", database_url as "databaseUrl", config, version, instances,
-  concurrency, memory_mb as "memoryMb", maintenance, restart, generation, performance`
-const versionColumns = `site, version, digest, config, plan, state, failure, pushed_by as "pushedBy",
+  concurrency, memory_mb as "memoryMb", maintenance, restart, generation, performance, lock`
+const versionColumns = `site, version, digest, config, plan, host_names as "hostNames", state, failure, pushed_by as "pushedBy",
   (extract(epoch from pushed_at) * 1000)::bigint as "pushedAt", (extract(epoch from deployed_at) * 1000)::bigint as "deployedAt"`
 
 export async function packageByDigest(db: Queryable, digest: string): Promise<PackageRow | undefined> {
@@ -63,6 +67,13 @@ export async function packageByDigest(db: Queryable, digest: string): Promise<Pa
   return rows[0]
 }
 
+/** Packages by digest; digests that are not stored are left out. */
+export async function packagesByDigest(db: Queryable, digests: readonly string[]): Promise<ReadonlyMap<string, PackageRow>> {
+  const rows = await db.query<PackageRow>({ text: `select ${packageColumns} from package where digest = any($1)`, values: [digests] })
+  return new Map(rows.map(row => [row.digest, row]))
+}
+
+/** Stored packages, newest first; the newest 500. */
 export function allPackages(db: Queryable): Promise<readonly PackageRow[]> {
   return db.query<PackageRow>({ text: `select ${packageColumns} from package order by uploaded_at desc, digest limit 500` })
 }
@@ -88,7 +99,7 @@ export function allSites(db: Queryable): Promise<readonly SiteRow[]> {
   return db.query<SiteRow>({ text: `select ${siteColumns} from site order by kind, name` })
 }
 
-/** @param lock - true inside a transaction that will change the site. */
+/** @param lock - `lock` inside a transaction that will change the site. */
 export async function siteByName(db: Queryable, name: string, lock: 'lock' | 'read'): Promise<SiteRow | undefined> {
   const rows = await db.query<SiteRow>({
     text: `select ${siteColumns} from site where name = $1${lock === 'lock' ? ' for update' : ''}`,
@@ -125,8 +136,13 @@ export function cloudwareRows(db: Queryable): Promise<readonly CloudwareRow[]> {
   return db.query<CloudwareRow>({ text: 'select site, name, digest, config from site_cloudware order by site, name' })
 }
 
-/** Takes the next generation; every change of what is wanted has its own. */
+/**
+ * Takes the next generation; every change of what is wanted has its own. Inside the transaction of the change, which
+ * holds a lock from here to its end: generations become visible in their order, so that a host that has seen one has
+ * seen all before it.
+ */
 export async function nextGeneration(db: Queryable): Promise<number> {
+  await db.query({ text: 'select pg_advisory_xact_lock(4160, 1)' })
   const rows = await db.query<{ generation: number }>({ text: `select nextval('desired_generation') as generation` })
   const generation = rows[0]?.generation
   if (generation === undefined) throw new Error('the sequence gave nothing')
@@ -157,12 +173,13 @@ export async function platformSecret<T>(db: Database, name: string, make: () => 
 
 export async function saveReport(
   db: Queryable,
-  report: { readonly hostId: string; readonly sites: readonly ObservedSite[]; readonly edgePort: number; readonly at: number },
+  report: { readonly hostId: string; readonly sites: readonly ObservedSite[]; readonly edgePort: number },
 ): Promise<void> {
   await db.query({
-    text: `insert into host_report(host_id, sites, edge_port, at) values ($1, $2, $3, to_timestamp($4 / 1000.0))
+    // The host's own clock may differ from ours: the time of arrival says whether it is alive.
+    text: `insert into host_report(host_id, sites, edge_port, at) values ($1, $2, $3, clock_timestamp())
       on conflict (host_id) do update set sites = excluded.sites, edge_port = excluded.edge_port, at = excluded.at`,
-    values: [report.hostId, JSON.stringify(report.sites), report.edgePort, report.at],
+    values: [report.hostId, JSON.stringify(report.sites), report.edgePort],
   })
 }
 
@@ -170,13 +187,20 @@ export interface ReportRow {
   readonly hostId: string
   readonly sites: readonly ObservedSite[]
   readonly edgePort: number
+  /** Epoch milliseconds at which control got it. */
   readonly at: number
+  /** False when the host has been silent for longer than its reports ever take. */
+  readonly fresh: boolean
 }
+
+/** Milliseconds; hosts report every ten seconds at least. */
+const silentMs = 35_000
 
 export function reports(db: Queryable): Promise<readonly ReportRow[]> {
   return db.query<ReportRow>({
-    text: `select host_id as "hostId", sites, edge_port as "edgePort", (extract(epoch from at) * 1000)::bigint as at
-      from host_report order by host_id`,
+    text: `select host_id as "hostId", sites, edge_port as "edgePort", (extract(epoch from at) * 1000)::bigint as at,
+      at > clock_timestamp() - $1 * interval '1 ms' as fresh from host_report order by host_id`,
+    values: [silentMs],
   })
 }
 
@@ -206,10 +230,15 @@ export interface AuditRow {
   readonly detail: string
 }
 
-export function newestAudit(db: Queryable, limit: number): Promise<readonly AuditRow[]> {
+/** @param site - empty: of everything. */
+export function newestAudit(db: Queryable, limit: number, site: string): Promise<readonly AuditRow[]> {
   return db.query<AuditRow>({
     text: `select (extract(epoch from at) * 1000)::bigint as at, actor, action, site, detail from audit
-      order by id desc limit $1`,
-    values: [limit],
+      where $2 = '' or site = $2 order by id desc limit $1`,
+    values: [limit, site],
   })
+}
+
+export async function cloudwareOf(db: Queryable, site: string): Promise<readonly CloudwareRow[]> {
+  return db.query<CloudwareRow>({ text: 'select site, name, digest, config from site_cloudware where site = $1 order by name', values: [site] })
 }

@@ -15,12 +15,14 @@ export interface SiteFacts {
 export function siteView(facts: SiteFacts): Site {
   const { site } = facts
   const observed = facts.reports.flatMap(report =>
-    report.sites.filter(one => one.site === site.name).map(one => ({ one, edgePort: report.edgePort })),
+    report.sites.filter(one => one.site === site.name).map(one => ({ one, report })),
   )
   const first = observed[0]
+  const silent = observed.some(({ report }) => !report.fresh)
   const failure = observed.find(({ one }) => one.failure !== undefined)?.one.failure
   const settled =
     observed.length > 0 &&
+    !silent &&
     observed.every(({ one }) => one.observedGeneration >= site.generation && (one.phase === 'live' || one.phase === 'failed'))
   return {
     site: site.name,
@@ -28,7 +30,7 @@ export function siteView(facts: SiteFacts): Site {
     hostNames: [...site.hostNames],
     version: site.version,
     servingVersion: first?.one.servingVersion ?? 0,
-    phase: first?.one.phase ?? 'unknown',
+    phase: silent ? 'unknown' : (first?.one.phase ?? 'unknown'),
     settled,
     ...(failure === undefined ? {} : { failure: { ...failure } }),
     instances: observed.flatMap(({ one }) => one.instances.map(instance => ({ ...instance }))),
@@ -38,7 +40,9 @@ export function siteView(facts: SiteFacts): Site {
     cloudware: facts.cloudware.map(row => cloudwareView(row, facts.packages.get(row.digest), observed.map(({ one }) => one))),
     extensionPoints: [...(facts.package?.packageJson.aaas.extensionPoints ?? [])],
     ...(site.performance === null ? {} : { performance: { ...site.performance } }),
-    urls: observed.flatMap(({ edgePort }) => urlsOf(site, edgePort)),
+    urls: observed.flatMap(({ report }) => urlsOf(site, report.edgePort)),
+    ...(site.lock === null ? {} : { lock: site.lock.packages.map(one => ({ ...one })) }),
+    ...(first === undefined ? {} : { reportedAt: Math.min(...observed.map(({ report }) => report.at)) }),
   }
 }
 

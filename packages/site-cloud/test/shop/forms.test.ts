@@ -107,6 +107,9 @@ test('cookies are bound to the site, hidden from script and, behind TLS, secure'
   t.match(secure?.[0], /; SameSite=Lax; Secure$/)
   const known = await server.ask('/s/shop/en/', { headers: { cookie: 'shop_form=abcdefghijklmnopqrstuvwxyz' } })
   t.equal(known.headers['set-cookie'], undefined, 'nothing new, nothing set')
+  const { server: atRoot } = await ready()
+  await using __ = atRoot
+  t.match((await atRoot.ask('/en/')).headers['set-cookie']?.[0], '; Path=/; HttpOnly')
 })
 
 test('control characters from a form never reach a service', async t => {

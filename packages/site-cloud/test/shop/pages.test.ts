@@ -113,11 +113,10 @@ test('all links of a page start with the base path, and lead somewhere', async t
     t.ok(status === 200 || link.endsWith('/cart/add'), `${link}: ${status}`)
   }
   t.equal((await server.ask(`${base}/`)).headers.location, `${base}/zh-CN/`)
-  t.equal(
-    (await server.ask('/en/', { headers: { 'x-forwarded-prefix': '/"x' } })).status,
-    200,
-    'a malformed prefix is ignored',
-  )
+  for (const prefix of ['/"x', '//evil.example', 'x', '/a/b/c/d/e', `/${'x'.repeat(65)}`]) {
+    const { body } = await server.ask('/en/', { headers: { 'x-forwarded-prefix': prefix } })
+    t.match(body, 'href="/en/cart"', `${prefix.slice(0, 20)} is ignored`)
+  }
 })
 
 test('the language switch stays on the page and keeps its state', async t => {

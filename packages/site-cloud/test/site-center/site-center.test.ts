@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PackageJson } from '@aaas/core-cloud/cloudware'
 import type { ObservedSite } from '@aaas/core-cloud/deploy'
-import { type CallContext, silentLogger } from '@aaas/core-cloud/kernel'
+import type { CallContext } from '@aaas/core-cloud/kernel'
 import { migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
 import { openTestDatabase } from '@aaas/testing'
 import { test } from 'tap'
@@ -27,7 +27,7 @@ async function open() {
   const center = new SiteCenter({
     database: db,
     packages,
-    logger: silentLogger,
+    engine: '0.1.0',
     verify: tarball => {
       const packageJson = JSON.parse(Buffer.from(tarball).toString('utf8')) as PackageJson
       const digest = Buffer.from(`${packageJson.name}@${packageJson.version}`).toString('hex').padEnd(128, '0').slice(0, 128)

@@ -75,7 +75,10 @@ function valueTests(withCache: WithCache): void {
     const signal = AbortSignal.abort(new Error('enough'))
     await assert.rejects(cache.get('k', { signal }), /enough/)
     await assert.rejects(cache.set('k', 1, { ...minute, signal }), /enough/)
-    await assert.rejects(cache.wrap('k', () => assert.fail('loaded'), { ...minute, signal }), /enough/)
+    await assert.rejects(
+      cache.wrap('k', () => assert.fail('loaded'), { ...minute, signal }),
+      /enough/,
+    )
     assert.equal(await cache.get('k'), undefined)
   })
 }

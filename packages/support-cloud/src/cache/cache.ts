@@ -12,7 +12,11 @@ export interface Cache extends AsyncDisposable {
    * @param options.tags - names by which {@link Cache.invalidate} drops many values at once; at most 16.
    * @throws CloudError `support.cache.too-large` when the value's JSON is over the limit of the cache.
    */
-  set(key: string, value: unknown, options: CacheCall & { readonly ttlMs: number; readonly tags?: readonly string[] }): Promise<void>
+  set(
+    key: string,
+    value: unknown,
+    options: CacheCall & { readonly ttlMs: number; readonly tags?: readonly string[] },
+  ): Promise<void>
   delete(key: string, options?: CacheCall): Promise<void>
   /** Drops every value that carries one of the tags. */
   invalidate(tags: readonly string[], options?: CacheCall): Promise<void>
@@ -25,5 +29,11 @@ export interface Cache extends AsyncDisposable {
     load: () => Promise<T>,
     options: CacheCall & { readonly ttlMs: number; readonly tags?: readonly string[] },
   ): Promise<T>
-  stats(): { readonly entries: number; readonly bytes: number; readonly hits: number; readonly misses: number; readonly evictions: number }
+  stats(): {
+    readonly entries: number
+    readonly bytes: number
+    readonly hits: number
+    readonly misses: number
+    readonly evictions: number
+  }
 }

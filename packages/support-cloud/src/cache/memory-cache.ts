@@ -72,9 +72,13 @@ class MemoryCache implements Cache {
     assert(json !== undefined, 'a cached value must be JSON; undefined would look like a miss')
     const size = Buffer.byteLength(json)
     if (size > this.#maxEntryBytes) {
-      throw new CloudError('support.cache.too-large', `the value of ${key} has ${size} bytes, at most ${this.#maxEntryBytes} are kept`, {
-        details: { bytes: size, maxBytes: this.#maxEntryBytes },
-      })
+      throw new CloudError(
+        'support.cache.too-large',
+        `the value of ${key} has ${size} bytes, at most ${this.#maxEntryBytes} are kept`,
+        {
+          details: { bytes: size, maxBytes: this.#maxEntryBytes },
+        },
+      )
     }
     this.#forgetLoad(key)
     this.#store(key, value, { bytes: size + key.length + entryOverheadBytes, options })
@@ -159,7 +163,11 @@ class MemoryCache implements Cache {
     return running
   }
 
-  #store(key: string, value: unknown, { bytes, options }: { readonly bytes: number; readonly options: SetOptions }): void {
+  #store(
+    key: string,
+    value: unknown,
+    { bytes, options }: { readonly bytes: number; readonly options: SetOptions },
+  ): void {
     const old = this.#entries.get(key)
     if (old !== undefined) this.#remove(old)
     if (bytes > this.#maxBytes) return

@@ -2,7 +2,10 @@ import type { Database } from '../rdbms/database.js'
 import type { DeadEvent } from './event.js'
 
 /** Events that were given up, the latest first. @param options.limit - 1 to 1_000, default 100. */
-export function deadEvents(database: Database, options: { readonly limit?: number } = {}): Promise<readonly DeadEvent[]> {
+export function deadEvents(
+  database: Database,
+  options: { readonly limit?: number } = {},
+): Promise<readonly DeadEvent[]> {
   return database.query<DeadEvent>({
     text: `select event_id as "eventId", topic, key, payload, attempts, reason,
                   (extract(epoch from created_at) * 1000)::bigint as "createdAt",
@@ -18,7 +21,10 @@ export function deadEvents(database: Database, options: { readonly limit?: numbe
  * @param options.eventIds - absent: every one, at most 1_000 a call.
  * @returns how many.
  */
-export async function replayDead(database: Database, options: { readonly eventIds?: readonly string[] } = {}): Promise<number> {
+export async function replayDead(
+  database: Database,
+  options: { readonly eventIds?: readonly string[] } = {},
+): Promise<number> {
   const rows = await database.query({
     text: `with chosen as (
              select event_id from aaas_outbox_dead where $1::uuid[] is null or event_id = any($1::uuid[])
@@ -36,7 +42,10 @@ export async function replayDead(database: Database, options: { readonly eventId
  * Forgets inbox entries older than `olderThanMs` (default 30 days): a message that comes again later would count as new.
  * @returns how many, at most 10_000 a call.
  */
-export async function forgetInbox(database: Database, options: { readonly olderThanMs?: number } = {}): Promise<number> {
+export async function forgetInbox(
+  database: Database,
+  options: { readonly olderThanMs?: number } = {},
+): Promise<number> {
   const rows = await database.query({
     text: `delete from aaas_inbox where ctid = any(array(
              select ctid from aaas_inbox where at < now() - $1 * interval '1 ms' order by at limit 10000)) returning 1 as gone`,

@@ -21,12 +21,9 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly afterMs: number; readonly taken: readonly string[] }
   | { readonly kind: 'dead'; readonly reason: string; readonly taken: readonly string[] }
 
-/** Advisory locks of the relays: one per key while a relay delivers its events. */
-const keyLockSpace = 4159
-
 /**
- * Takes rows that are due, oldest first, leaving out those that another relay holds and those whose key another relay
- * works on or has an earlier event that is not due. The rows stay locked until the transaction ends: a relay that dies
+ * Takes rows that are due, oldest first, leaving out those that another relay holds and those whose key has an earlier
+ * event that another relay holds or that is not due. The rows stay locked until the transaction ends: a relay that dies
  * gives them back untouched. There is no cursor by id on purpose: ids are drawn before the commit, so a reader that had
  * seen id 2 would never see an id 1 that was committed later.
  */
@@ -41,29 +38,20 @@ export async function claim(tx: Queryable, limit: number): Promise<readonly Clai
     values: [limit],
   })
   if (rows.length === 0) return []
-  const free = await lockKeys(tx, rows)
-  const claimed = rows.filter(row => row.key === '' || free.has(row.key))
-  const blocked = await holdBack(tx, claimed)
-  return claimed.filter(row => !blocked.has(row.key)).map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
-}
-
-/** @returns the keys that no other relay works on; the locks end with the transaction. */
-async function lockKeys(tx: Queryable, rows: readonly { readonly key: string }[]): Promise<ReadonlySet<string>> {
-  const keys = [...new Set(rows.map(row => row.key))].filter(key => key !== '')
-  if (keys.length === 0) return new Set()
-  const locked = await tx.query<{ key: string }>({
-    name: 'aaas_outbox_lock_keys',
-    text: `select key from unnest($1::text[]) as key where pg_try_advisory_xact_lock(${keyLockSpace}, hashtext(key))`,
-    values: [keys],
-  })
-  return new Set(locked.map(row => row.key))
+  const blocked = await holdBack(tx, rows)
+  return rows.filter(row => !blocked.has(row.key)).map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
 }
 
 /**
- * Rows whose key has an earlier event outside the batch, one that waits for its next attempt: they wait as long as it.
- * Asked after the keys were locked, in a statement of its own: only then is what other relays did to see.
+ * Keys that have an earlier event outside the batch: one that another relay holds, or that waits for its next attempt
+ * (then the later ones wait as long, so that they do not fill the next batch). Asked when the batch is held, in a
+ * statement of its own that sees what other relays did meanwhile: from then on nothing earlier can appear, because the
+ * events of a key are written one after the other.
  */
-async function holdBack(tx: Queryable, rows: readonly { readonly id: number; readonly key: string }[]): Promise<ReadonlySet<string>> {
+async function holdBack(
+  tx: Queryable,
+  rows: readonly { readonly id: number; readonly key: string }[],
+): Promise<ReadonlySet<string>> {
   const first = new Map<string, number>()
   for (const { key, id } of rows) if (key !== '' && !first.has(key)) first.set(key, id)
   if (first.size === 0) return new Set()

@@ -85,7 +85,8 @@ class PollingRelay implements OutboxRelay {
     const { topic, name } = subscription
     const named = this.#local.get(topic) ?? new Map<string, Subscriber>()
     this.#local.set(topic, named)
-    if (named.has(name)) throw new CloudError('core.kernel.invalid-config', `${topic} has a subscriber ${name} already`, { field: 'name' })
+    if (named.has(name))
+      throw new CloudError('core.kernel.invalid-config', `${topic} has a subscriber ${name} already`, { field: 'name' })
     named.set(name, subscription)
     this.wake()
     return () => {
@@ -112,14 +113,18 @@ class PollingRelay implements OutboxRelay {
   async #end(): Promise<void> {
     this.#stop.abort()
     this.#rouse?.()
-    const cancel = this.#options.clock.after(this.#options.drainMs, () => this.#cancelDeliveries.abort(new Error('the relay stops')))
+    const cancel = this.#options.clock.after(this.#options.drainMs, () =>
+      this.#cancelDeliveries.abort(new Error('the relay stops')),
+    )
     await this.#running
     cancel()
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   async #run(): Promise<void> {
-    const stopped = new Promise<void>(resolve => this.#stop.signal.addEventListener('abort', () => resolve(), { once: true }))
+    const stopped = new Promise<void>(resolve =>
+      this.#stop.signal.addEventListener('abort', () => resolve(), { once: true }),
+    )
     await Promise.race([this.#options.after.catch(() => undefined), stopped])
     while (!this.#stop.signal.aborted) {
       const woken = this.#woken
@@ -245,7 +250,10 @@ class PollingRelay implements OutboxRelay {
     const onStop = (): void => abort.abort(this.#cancelDeliveries.signal.reason)
     this.#cancelDeliveries.signal.addEventListener('abort', onStop, { once: true })
     const late = sleep(clock, deliveryMs, abort.signal).then(() => {
-      const error = new CloudError('core.contract.deadline-exceeded', `${subscriber.name} took more than ${deliveryMs} ms`)
+      const error = new CloudError(
+        'core.contract.deadline-exceeded',
+        `${subscriber.name} took more than ${deliveryMs} ms`,
+      )
       abort.abort(error)
       throw error
     })

@@ -9,7 +9,11 @@ const reserved = new Set(['postgres', 'template0', 'template1', 'public', 'none'
  */
 export function quotedName(name: string): string {
   if (!/^[a-z][a-z0-9_-]{0,62}$/.test(name) || name.startsWith('pg_') || reserved.has(name)) {
-    throw new CloudError('support.rdbms.invalid-name', `'${name.slice(0, 80)}' cannot be the name of a database or role`, { field: 'name' })
+    throw new CloudError(
+      'support.rdbms.invalid-name',
+      `'${name.slice(0, 80)}' cannot be the name of a database or role`,
+      { field: 'name' },
+    )
   }
   return `"${name}"`
 }

@@ -54,10 +54,13 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
 }
 
 /** The driver's parser of text arrays, which nests and knows NULL; its typings leave array types out. */
-const textArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (text: string) => unknown
+const textArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (
+  text: string,
+) => unknown
 
 function numberArray(text: string, parse: (item: string) => number): unknown {
-  const convert = (item: unknown): unknown => (Array.isArray(item) ? item.map(convert) : typeof item === 'string' ? parse(item) : item)
+  const convert = (item: unknown): unknown =>
+    Array.isArray(item) ? item.map(convert) : typeof item === 'string' ? parse(item) : item
   return convert(textArray(text))
 }
 

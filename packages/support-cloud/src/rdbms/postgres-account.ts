@@ -19,7 +19,11 @@ export async function serverAccount(): Promise<ServerAccount | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const users = await readFile('/etc/passwd', 'utf8').catch(() => '')
   for (const name of candidates) {
-    const fields = users.split('\n').find(line => line.startsWith(`${name}:`))?.split(':') ?? []
+    const fields =
+      users
+        .split('\n')
+        .find(line => line.startsWith(`${name}:`))
+        ?.split(':') ?? []
     const [uid, gid] = [Number(fields[2]), Number(fields[3])]
     if (Number.isInteger(uid) && Number.isInteger(gid) && uid > 0) return { name, uid, gid }
   }

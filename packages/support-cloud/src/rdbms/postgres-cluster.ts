@@ -1,4 +1,17 @@
-import { type FileHandle, chmod, chown, lchown, lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  type FileHandle,
+  lchown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CloudError, type Ids } from '@aaas/core-cloud/kernel'
 import type { ServerAccount } from './postgres-account.js'
@@ -42,9 +55,13 @@ export async function dataMajor(paths: ClusterPaths): Promise<number | undefined
     throw notWritable(paths.data, error)
   })
   if (entries.length === 0) return undefined
-  throw new CloudError('core.kernel.invalid-config', `${paths.data} is neither empty nor a data directory of PostgreSQL`, {
-    field: 'dataDir',
-  })
+  throw new CloudError(
+    'core.kernel.invalid-config',
+    `${paths.data} is neither empty nor a data directory of PostgreSQL`,
+    {
+      field: 'dataDir',
+    },
+  )
 }
 
 export interface ClusterOptions {
@@ -96,7 +113,13 @@ async function initialise(options: ClusterOptions): Promise<void> {
     await own(staging, account)
     const args = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', ...locale]
     const result = await withFolder(staging, account, ({ path, folder }) =>
-      runTool({ program: join(engine.bin, 'initdb'), args: ['-D', path, ...args], account, folder, ...(signal && { signal }) }),
+      runTool({
+        program: join(engine.bin, 'initdb'),
+        args: ['-D', path, ...args],
+        account,
+        folder,
+        ...(signal && { signal }),
+      }),
     )
     if (result.status === 0) {
       await rename(staging, paths.data)
@@ -135,7 +158,10 @@ async function setPassword({ paths, engine, account, ids, signal }: ClusterOptio
     }),
   )
   if (result.status !== 0 || /ERROR|FATAL/.test(result.output)) {
-    throw new CloudError('support.rdbms.start-failed', `setting the password failed: ${result.output.trim().slice(-1_000)}`)
+    throw new CloudError(
+      'support.rdbms.start-failed',
+      `setting the password failed: ${result.output.trim().slice(-1_000)}`,
+    )
   }
   const staging = `${paths.password}.new`
   await writeFile(staging, `${password}\n`, { mode: 0o600 })
@@ -167,7 +193,10 @@ async function own(path: string, account: ServerAccount | undefined): Promise<vo
   const wanted = account?.uid ?? process.getuid?.() ?? stat.uid
   if (stat.uid === wanted) return
   if (account === undefined) {
-    throw new CloudError('core.kernel.not-writable', `${path} belongs to user ${stat.uid}, the platform runs as ${wanted}`)
+    throw new CloudError(
+      'core.kernel.not-writable',
+      `${path} belongs to user ${stat.uid}, the platform runs as ${wanted}`,
+    )
   }
   // Top last: when this is cut short, the next start sees the old owner there and does it again.
   if (stat.isDirectory()) await ownContent(path, account)
@@ -188,5 +217,8 @@ function notWritable(path: string, error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (CloudError.is(error) || !noWrite.has(code)) return error
   const text = error instanceof Error ? error.message : code
-  return new CloudError('core.kernel.not-writable', `cannot write ${path}: ${text}`, { cause: error, details: { path, code } })
+  return new CloudError('core.kernel.not-writable', `cannot write ${path}: ${text}`, {
+    cause: error,
+    details: { path, code },
+  })
 }

@@ -47,11 +47,16 @@ export async function checkExternal(url: string): Promise<string> {
   ).catch((error: unknown) => {
     if (CloudError.is(error)) throw error
     const text = error instanceof Error ? error.message : String(error)
-    throw new CloudError('core.kernel.invalid-config', `the database server refused us: ${text}`, { field: 'databaseUrl', cause: error })
+    throw new CloudError('core.kernel.invalid-config', `the database server refused us: ${text}`, {
+      field: 'databaseUrl',
+      cause: error,
+    })
   })
   const { version = '?', number = 0, able = false } = rows.rows[0] ?? {}
   if (number < 140_000 || !able) {
-    const reason = able ? `is PostgreSQL ${version}; 14 or newer is needed` : 'does not allow this role to create databases and roles'
+    const reason = able
+      ? `is PostgreSQL ${version}; 14 or newer is needed`
+      : 'does not allow this role to create databases and roles'
     throw new CloudError('core.kernel.invalid-config', `the database server ${reason}`, { field: 'databaseUrl' })
   }
   return version.split(' ')[0] ?? version

@@ -63,7 +63,8 @@ export interface FindEngineOptions {
 export async function findEngine(options: FindEngineOptions): Promise<PostgresEngine> {
   const found: PostgresEngine[] = []
   const reasons: string[] = []
-  const fits = (engine: PostgresEngine): boolean => options.dataMajor === undefined || engine.major === options.dataMajor
+  const fits = (engine: PostgresEngine): boolean =>
+    options.dataMajor === undefined || engine.major === options.dataMajor
   if (options.engine !== 'embedded') {
     for (const bin of await systemFolders(options.searchPath)) {
       const engine = await examine('system', bin, options.account)
@@ -71,7 +72,8 @@ export async function findEngine(options: FindEngineOptions): Promise<PostgresEn
       else if (fits(engine)) return engine
       else found.push(engine)
     }
-    if (found.length + reasons.length === 0) reasons.push('no PostgreSQL is installed in /usr/lib/postgresql or on the path')
+    if (found.length + reasons.length === 0)
+      reasons.push('no PostgreSQL is installed in /usr/lib/postgresql or on the path')
   }
   if (options.engine !== 'system') {
     const engine = await embeddedEngine(options)
@@ -100,7 +102,10 @@ async function systemFolders(searchPath: readonly string[]): Promise<string[]> {
   const folders: string[] = []
   for (const root of ['/usr/lib/postgresql', '/usr/pgsql', '/opt/homebrew/opt', '/usr/local/opt']) {
     const names = await readdir(root).catch(() => [] as string[])
-    const versions = names.map(name => ({ name, major: Number(/^(?:postgresql@)?(\d+)$/.exec(name)?.[1] ?? Number.NaN) }))
+    const versions = names.map(name => ({
+      name,
+      major: Number(/^(?:postgresql@)?(\d+)$/.exec(name)?.[1] ?? Number.NaN),
+    }))
     const sorted = versions.filter(one => one.major >= oldestMajor).sort((a, b) => b.major - a.major)
     folders.push(...sorted.map(one => join(root, one.name, 'bin')))
   }
@@ -111,7 +116,9 @@ async function systemFolders(searchPath: readonly string[]): Promise<string[]> {
   }
   const complete: string[] = []
   for (const folder of new Set(folders)) {
-    const both = await Promise.all(['initdb', 'postgres'].map(name => access(join(folder, name)))).catch(() => undefined)
+    const both = await Promise.all(['initdb', 'postgres'].map(name => access(join(folder, name)))).catch(
+      () => undefined,
+    )
     if (both !== undefined) complete.push(folder)
   }
   return complete

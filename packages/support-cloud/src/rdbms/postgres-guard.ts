@@ -66,7 +66,9 @@ export interface GuardOptions {
 }
 
 /** Starts a server under a guard. */
-export function guardedServer(options: GuardOptions & { readonly program: string; readonly args: readonly string[] }): Guard {
+export function guardedServer(
+  options: GuardOptions & { readonly program: string; readonly args: readonly string[] },
+): Guard {
   return guard(options, startScript, [options.program, ...options.args])
 }
 

@@ -1,13 +1,21 @@
-import { kill } from 'node:process'
 import { type FileHandle, mkdir, open, readFile, readlink, realpath, rm, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { kill } from 'node:process'
 import { type Clock, CloudError, type Ids, type Logger, sleep } from '@aaas/core-cloud/kernel'
 import { type ServerAccount, serverAccount } from './postgres-account.js'
-import { type ClusterPaths, clusterPaths, dataMajor, openLog, prepareCluster, readPassword, withFolder } from './postgres-cluster.js'
+import {
+  type ClusterPaths,
+  clusterPaths,
+  dataMajor,
+  openLog,
+  prepareCluster,
+  readPassword,
+  withFolder,
+} from './postgres-cluster.js'
+import { checkExternal, prepareRights, tryConnect } from './postgres-connection.js'
 import { defaultCacheDir, findEngine, type PostgresEngine } from './postgres-engine.js'
 import { type Guard, guardedServer, guardRunning } from './postgres-guard.js'
 import { postgresSettings } from './postgres-settings.js'
-import { checkExternal, prepareRights, tryConnect } from './postgres-connection.js'
 
 export interface PostgresOptions {
   /** Absolute path of the data directory; made when missing. `<dataDir>.password` and `<dataDir>.log` lie beside it. */
@@ -95,7 +103,14 @@ interface Launch {
 async function external(url: string): Promise<RunningPostgres> {
   const version = await checkExternal(url)
   const never = new Promise<void>(() => undefined)
-  return { url, engine: 'external', version, adopted: false, ended: never, [Symbol.asyncDispose]: () => Promise.resolve() }
+  return {
+    url,
+    engine: 'external',
+    version,
+    adopted: false,
+    ended: never,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
 }
 
 /** Longest name of a unix socket that Linux takes; macOS takes 103. */
@@ -105,14 +120,18 @@ const socketPathLimit = 103
 async function linkSocket({ options, paths }: Launch): Promise<string> {
   const link = join(resolve(options.socketDir), 'pg')
   if (Buffer.byteLength(join(link, '.s.PGSQL.5432')) > socketPathLimit) {
-    throw new CloudError('core.kernel.invalid-config', `socket folder ${options.socketDir} has too long a path`, { field: 'socketDir' })
+    throw new CloudError('core.kernel.invalid-config', `socket folder ${options.socketDir} has too long a path`, {
+      field: 'socketDir',
+    })
   }
   try {
     await mkdir(dirname(link), { recursive: true })
     await rm(link, { force: true })
     await symlink(paths.data, link)
   } catch (error) {
-    throw new CloudError('core.kernel.not-writable', `cannot write ${options.socketDir}: ${String(error)}`, { cause: error })
+    throw new CloudError('core.kernel.not-writable', `cannot write ${options.socketDir}: ${String(error)}`, {
+      cause: error,
+    })
   }
   return link
 }

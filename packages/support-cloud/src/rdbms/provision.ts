@@ -159,7 +159,9 @@ async function migrateAs(url: string, role: string | undefined, migrations: read
 }
 
 function fingerprint(migrations: readonly MigrationSet[]): string {
-  const steps = migrations.flatMap(set => set.migrations.map(step => [set.owner, step.level, step.name, String(step.up)]))
+  const steps = migrations.flatMap(set =>
+    set.migrations.map(step => [set.owner, step.level, step.name, String(step.up)]),
+  )
   return createHash('sha256').update(JSON.stringify(steps)).digest('hex').slice(0, 32)
 }
 

@@ -1,4 +1,3 @@
 export type { SearchDocument, SearchIndex, SearchQuery, SearchResult } from './search.js'
 export type { SearchFields } from './search-query.js'
-export { type SearchFixture, searchSuite, searchSuiteFields } from './search-suite.js'
 export { type SqliteSearchOptions, sqliteSearchIndex } from './sqlite-search-index.js'

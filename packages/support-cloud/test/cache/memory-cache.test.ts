@@ -1,4 +1,5 @@
-import { type Cache, cacheSuite, memoryCache } from '@aaas/support-cloud/cache'
+import { type Cache, memoryCache } from '@aaas/support-cloud/cache'
+import { cacheSuite } from '@aaas/support-cloud/cache/suite'
 import { ManualClock } from '@aaas/testing'
 import fc from 'fast-check'
 import { test } from 'tap'

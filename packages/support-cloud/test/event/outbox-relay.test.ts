@@ -1,5 +1,13 @@
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
-import { createOutboxRelay, deadEvents, emitEvent, forgetInbox, inboxOnce, type OutboxRelayOptions, outboxRelaySuite } from '@aaas/support-cloud/event'
+import {
+  createOutboxRelay,
+  deadEvents,
+  emitEvent,
+  forgetInbox,
+  inboxOnce,
+  type OutboxRelayOptions,
+  outboxRelaySuite,
+} from '@aaas/support-cloud/event'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
 import { transactionMigrations } from '@aaas/support-cloud/transaction'
 import { openTestDatabase, type TestDatabase } from '@aaas/testing'
@@ -28,7 +36,16 @@ outboxRelaySuite(
         const url = new URL(server.url)
         url.searchParams.set('application_name', name)
         const own = pgDatabase({ url: url.href })
-        const defaults = { database: own, clock, ids, logger: silentLogger, pollMs: 30, firstPauseMs: 10, drainMs: 100, deliveryMs: 2_000 }
+        const defaults = {
+          database: own,
+          clock,
+          ids,
+          logger: silentLogger,
+          pollMs: 30,
+          firstPauseMs: 10,
+          drainMs: 100,
+          deliveryMs: 2_000,
+        }
         const relay = createOutboxRelay({ ...defaults, ...options })
         ends.push(async () => {
           await relay[Symbol.asyncDispose]()
@@ -38,7 +55,10 @@ outboxRelaySuite(
           async kill() {
             // Its server sessions end as they do when the process dies; what it still does has no effect.
             const stopped = relay[Symbol.asyncDispose]()
-            await database.query({ text: 'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', values: [name] })
+            await database.query({
+              text: 'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
+              values: [name],
+            })
             await stopped
           },
         })

@@ -33,10 +33,13 @@ test('a failing step rolls its whole set back, keeps earlier sets, and names the
   const error: unknown = await migrate(database, [set(first), broken]).catch((failure: unknown) => failure)
   t.ok(CloudError.is(error, 'support.rdbms.migration-failed'))
   t.match(String(error), /test\/broken/)
-  t.strictSame(await database.query({ text: `select to_regclass('half') as half, (select count(*) from item) as items` }), [
-    { half: null, items: 1 },
+  t.strictSame(
+    await database.query({ text: `select to_regclass('half') as half, (select count(*) from item) as items` }),
+    [{ half: null, items: 1 }],
+  )
+  t.strictSame(await database.query({ text: 'select owner, level from aaas_migration' }), [
+    { owner: 'test/item', level: 1 },
   ])
-  t.strictSame(await database.query({ text: 'select owner, level from aaas_migration' }), [{ owner: 'test/item', level: 1 }])
 })
 
 test('many processes at once migrate a database exactly once', async t => {

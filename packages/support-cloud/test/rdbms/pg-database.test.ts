@@ -18,9 +18,24 @@ test('bigint and numeric arrive as numbers, and never rounded silently', t =>
       values: [max],
     })
     t.strictSame(rows, [{ a: max, b: -max, c: max, d: 1.25, e: null }])
-    const arrays = await database.query({ text: 'select array[[1,2],[3,null]]::bigint[] as a, array[1.5]::numeric[] as b' })
-    t.strictSame(arrays, [{ a: [[1, 2], [3, null]], b: [1.5] }])
-    for (const text of ['9007199254740992::bigint', '(-9007199254740992)::bigint', 'sum(9007199254740992)', 'array[9007199254740992]']) {
+    const arrays = await database.query({
+      text: 'select array[[1,2],[3,null]]::bigint[] as a, array[1.5]::numeric[] as b',
+    })
+    t.strictSame(arrays, [
+      {
+        a: [
+          [1, 2],
+          [3, null],
+        ],
+        b: [1.5],
+      },
+    ])
+    for (const text of [
+      '9007199254740992::bigint',
+      '(-9007199254740992)::bigint',
+      'sum(9007199254740992)',
+      'array[9007199254740992]',
+    ]) {
       await t.rejects(database.query({ text: `select ${text} as x` }), RangeError, text)
     }
     t.strictSame(await database.query({ text: 'select 1 as alive' }), [{ alive: 1 }])
@@ -41,7 +56,10 @@ test('a statement that failed inside and was swallowed does not look like a comm
 test('a transaction commits when the work resolves and leaves nothing when it rejects', t =>
   withDatabase(async database => {
     await database.script('create table item (id int primary key)')
-    t.equal(await database.transaction(tx => tx.query({ text: 'insert into item values (1)' }).then(() => 'done')), 'done')
+    t.equal(
+      await database.transaction(tx => tx.query({ text: 'insert into item values (1)' }).then(() => 'done')),
+      'done',
+    )
     const failing = database.transaction(async tx => {
       await tx.query({ text: 'insert into item values (2)' })
       throw new Error('changed my mind')
@@ -106,8 +124,10 @@ test('two transactions that deadlock both finish', t =>
 
 test('a connection that the server ends becomes support.rdbms.unavailable, in and between statements', t =>
   withDatabase(async (database, other) => {
-    const end = (pid: unknown): Promise<unknown> => other.query({ text: 'select pg_terminate_backend($1)', values: [pid] })
-    const isUnavailable = (error: unknown): boolean => CloudError.is(error, 'support.rdbms.unavailable') && error.retryable
+    const end = (pid: unknown): Promise<unknown> =>
+      other.query({ text: 'select pg_terminate_backend($1)', values: [pid] })
+    const isUnavailable = (error: unknown): boolean =>
+      CloudError.is(error, 'support.rdbms.unavailable') && error.retryable
     const during = database.transaction(async tx => {
       const [row] = await tx.query({ text: 'select pg_backend_pid() as pid' })
       const sleeping = tx.query({ text: 'select pg_sleep(20)' })
@@ -145,6 +165,8 @@ test('a statement over its time is ended by the server', async t => {
 test('a full pool makes callers wait, and gives up after the time to connect', async t => {
   await using server = await openTestDatabase()
   await using database = pgDatabase({ url: server.url, maxConnections: 1, connectTimeoutMs: 100 })
-  const outcome = await database.transaction(() => database.query({ text: 'select 1' })).catch((error: unknown) => error)
+  const outcome = await database
+    .transaction(() => database.query({ text: 'select 1' }))
+    .catch((error: unknown) => error)
   t.ok(CloudError.is(outcome, 'support.rdbms.unavailable'))
 })

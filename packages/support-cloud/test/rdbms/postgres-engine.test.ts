@@ -36,7 +36,10 @@ test('binaries that the server account cannot read are copied once, with the lin
     if ((await readlink(path).catch(() => undefined)) !== undefined) await rm(path)
   }
   const support = dirname(fileURLToPath(import.meta.resolve('@aaas/support-cloud/package.json')))
-  await cp(support, join(modules, '@aaas', 'support-cloud'), { recursive: true, filter: path => !path.includes('/test') })
+  await cp(support, join(modules, '@aaas', 'support-cloud'), {
+    recursive: true,
+    filter: path => !path.includes('/test'),
+  })
   for (const name of ['pg', '@aaas/core-cloud']) {
     const entry = name === 'pg' ? import.meta.resolve('pg/package.json') : import.meta.resolve(`${name}/package.json`)
     const target = dirname(fileURLToPath(entry))
@@ -44,7 +47,7 @@ test('binaries that the server account cannot read are copied once, with the lin
     await symlink(target, join(modules, name))
   }
   const elsewhere = join(modules, '@aaas', 'support-cloud', 'dist', 'src', 'rdbms', 'index.js')
-  const module = (await import(pathToFileURL(elsewhere).href)) as typeof import('@aaas/support-cloud/rdbms')
+  const module = (await import(pathToFileURL(elsewhere).href)) as { readonly findPostgres: typeof findPostgres }
   const cacheDir = join(cache.path, 'cache')
   await chmod(cache.path, 0o755)
   const found = await module.findPostgres({ engine: 'embedded', cacheDir })

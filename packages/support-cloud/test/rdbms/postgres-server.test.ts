@@ -67,13 +67,19 @@ test('a start right behind a killed owner never takes the dying server for a run
 
 /** Ids of the guard's two shells: the parent of the server and that parent's other child. */
 function guardsOf(pid: number): number[] {
-  const parentOf = (id: number): number => Number(/PPid:\s+(\d+)/.exec(execFileSync('cat', [`/proc/${id}/status`]).toString())?.[1])
+  const parentOf = (id: number): number =>
+    Number(/PPid:\s+(\d+)/.exec(execFileSync('cat', [`/proc/${id}/status`]).toString())?.[1])
   const guard = parentOf(pid)
   const shells = readdirSync('/proc').filter(name => /^\d+$/.test(name) && existsSync(`/proc/${name}/status`))
-  return [guard, ...shells.map(Number).filter(id => id !== pid && existsSync(`/proc/${id}/status`) && parentOf(id) === guard)]
+  return [
+    guard,
+    ...shells.map(Number).filter(id => id !== pid && existsSync(`/proc/${id}/status`) && parentOf(id) === guard),
+  ]
 }
 
-test('a server whose owner and guard were killed is adopted, and stops with its new owner', { skip: process.platform !== 'linux' }, async t => {
+test('a server whose owner and guard were killed is adopted, and stops with its new owner', {
+  skip: process.platform !== 'linux',
+}, async t => {
   await using home = await serverHome()
   const owner = await startOwner(home.path)
   await sql(owner.said.url, 'create table kept as select 42 as answer')
@@ -107,7 +113,9 @@ test('the owner learns that the server ended', async t => {
   await next[Symbol.asyncDispose]()
 })
 
-test('a lock file that names some other process does not hold the start up', { skip: process.platform !== 'linux' }, async t => {
+test('a lock file that names some other process does not hold the start up', {
+  skip: process.platform !== 'linux',
+}, async t => {
   await using home = await serverHome()
   const first = await start(home.path)
   await first[Symbol.asyncDispose]()
@@ -165,7 +173,9 @@ test('a place that cannot be written is named', async t => {
   t.match(String(error), join(home.path, 'file'))
 })
 
-test('an ordinary user runs it too, and is told about a read-only folder', { skip: isRoot ? false : 'needs root' }, async t => {
+test('an ordinary user runs it too, and is told about a read-only folder', {
+  skip: isRoot ? false : 'needs root',
+}, async t => {
   await using home = await serverHome()
   await chown(home.path, nobody, nobody)
   const owner = await startOwner(home.path, { uid: nobody })
@@ -204,7 +214,10 @@ test('a server given by URL is checked and neither started nor stopped', async t
   const weak = new URL(server.url)
   weak.username = 'weak'
   weak.password = 'weak'
-  await t.rejects(start(home.path, { databaseUrl: weak.href }), { code: 'core.kernel.invalid-config', field: 'databaseUrl' })
+  await t.rejects(start(home.path, { databaseUrl: weak.href }), {
+    code: 'core.kernel.invalid-config',
+    field: 'databaseUrl',
+  })
   await server[Symbol.asyncDispose]()
   await t.rejects(start(home.path, { databaseUrl: server.url }), { code: 'support.rdbms.unavailable' })
 })

@@ -1,4 +1,4 @@
-import { seededIds, openTestDatabase, testServerUrl } from '@aaas/testing'
+import { systemIds } from '@aaas/core-cloud/kernel'
 import {
   cloneDatabase,
   createDatabase,
@@ -10,7 +10,7 @@ import {
   provisionDatabase,
   quotedName,
 } from '@aaas/support-cloud/rdbms'
-import { systemIds } from '@aaas/core-cloud/kernel'
+import { openTestDatabase, seededIds, testServerUrl } from '@aaas/testing'
 import { test } from 'tap'
 import { serverHome, sql, start } from './server-fixture.js'
 
@@ -52,7 +52,12 @@ test('each site has a database of its own, with the template inside, and enters 
   const stolen = new URL(two?.url ?? '')
   stolen.password = new URL(one?.url ?? '').password
   await t.rejects(sql(stolen.href, 'select 1'), { code: '28P01' })
-  for (const text of ['create database mine', 'create role mine', 'alter role "site-two" nologin', `copy item to '/tmp/out'`]) {
+  for (const text of [
+    'create database mine',
+    'create role mine',
+    'alter role "site-two" nologin',
+    `copy item to '/tmp/out'`,
+  ]) {
     await t.rejects(sql(one?.url ?? '', text), { code: '42501' }, text)
   }
   t.strictSame(await sql(adminUrl, `select rolsuper, rolconnlimit from pg_roles where rolname = 'site-one'`), [
@@ -88,18 +93,33 @@ test('a template is made once, whoever asks at the same time, and grows in place
   await using home = await serverHome()
   await using server = await start(home.path)
   const adminUrl = server.url
-  const make = (migrations: readonly MigrationSet[]): Promise<void> => ensureTemplate({ adminUrl, name: 'shop', migrations })
+  const make = (migrations: readonly MigrationSet[]): Promise<void> =>
+    ensureTemplate({ adminUrl, name: 'shop', migrations })
   await Promise.all(Array.from({ length: 5 }, () => make([shop])))
   const busy = Array.from({ length: 4 }, (_, index) =>
     provisionDatabase({ adminUrl, ids: systemIds(), name: `site-${index}`, template: 'shop' }),
   )
   await Promise.all([make([grown]), ...busy])
   const { url } = await provisionDatabase({ adminUrl, ids: systemIds(), name: 'late', template: 'shop' })
-  t.strictSame(await sql(url, `select max(level) as level from aaas_migration where owner = 'test/shop'`), [{ level: 2 }])
+  t.strictSame(await sql(url, `select max(level) as level from aaas_migration where owner = 'test/shop'`), [
+    { level: 2 },
+  ])
 })
 
 test('names are checked and quoted', t => {
-  for (const name of ['', 'Shop', '1shop', 'pg_shop', 'postgres', 'template1', 'a"b', 'a;b', 'a b', 'x'.repeat(64), 'a\n']) {
+  for (const name of [
+    '',
+    'Shop',
+    '1shop',
+    'pg_shop',
+    'postgres',
+    'template1',
+    'a"b',
+    'a;b',
+    'a b',
+    'x'.repeat(64),
+    'a\n',
+  ]) {
     t.throws(() => quotedName(name), { code: 'support.rdbms.invalid-name' }, JSON.stringify(name))
   }
   for (const name of ['shop', 'site-shop_1', 'x'.repeat(63)]) t.equal(quotedName(name), `"${name}"`)

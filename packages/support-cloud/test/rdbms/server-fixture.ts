@@ -32,7 +32,10 @@ export interface Owner {
 }
 
 /** Starts a process that owns a server, as another user when asked. */
-export async function startOwner(home: string, options: { readonly uid?: number; readonly engine?: string } = {}): Promise<Owner> {
+export async function startOwner(
+  home: string,
+  options: { readonly uid?: number; readonly engine?: string } = {},
+): Promise<Owner> {
   const script = fileURLToPath(new URL('./postgres-owner.js', import.meta.url))
   const child = spawn(process.execPath, [script, join(home, 'postgres'), join(home, 'run'), options.engine ?? 'auto'], {
     stdio: ['ignore', 'pipe', 'inherit'],

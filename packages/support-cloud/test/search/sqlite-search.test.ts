@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'tap'
-import { searchSuite, searchSuiteFields, sqliteSearchIndex } from '../../src/search/index.js'
+import { sqliteSearchIndex } from '@aaas/support-cloud/search'
+import { searchSuite, searchSuiteFields } from '@aaas/support-cloud/search/suite'
 
 const folder = mkdtempSync(join(tmpdir(), 'aaas-search-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -33,7 +33,7 @@ img, svg { display: block; max-width: 100%; height: auto }
 .center { text-align: center }
 .icon { width: 1.5rem; height: 1.5rem; flex: none }
 
-.top { background: var(--card); border-bottom: 1px solid var(--edge); position: sticky; top: 0; z-index: 20 }
+.top { background: var(--card); border-bottom: 1px solid var(--edge) }
 .bar { display: grid; grid-template-columns: auto 1fr; gap: .35rem .5rem; align-items: center; padding-block: .5rem }
 .brand { display: inline-flex; align-items: center; gap: .6rem; font-weight: 720; font-size: 1.1rem; text-decoration: none; letter-spacing: -.01em; white-space: nowrap }
 .logo { color: var(--accent); width: 2rem; height: 2rem }
@@ -55,6 +55,7 @@ img, svg { display: block; max-width: 100%; height: auto }
 .shelves a:hover { color: var(--ink); background: var(--accent-soft) }
 .shelves [aria-current] { color: var(--accent-ink); font-weight: 650; background: var(--accent-soft) }
 @media (min-width: 48rem) {
+  .top { position: sticky; top: 0; z-index: 20 }
   .bar { grid-template-columns: auto minmax(12rem, 34rem) auto; gap: 1.5rem; padding-block: .75rem; justify-content: space-between }
   .find { grid-column: auto; order: 0 }
   .tools a > span { display: inline }
