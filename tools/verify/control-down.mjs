@@ -8,7 +8,7 @@ const downSeconds = 15
 export async function verify({ say }) {
   return withPlatform({ say }, async platform => {
     const key = await apiKey(platform)
-    const skus = await orderable(platform, { least: 200, count: 5 })
+    const skus = await orderable(platform, { least: 100_000, count: 5 })
     const before = await platform.client.listSites({})
     const http = httpCaller({ port: platform.edgePort, hostName: platform.hostName, apiKey: key })
     const control = () => descendants(platform.child.pid).find(one => one.command.includes('system-control-main'))
