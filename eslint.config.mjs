@@ -9,9 +9,26 @@ const outside = [
   { object: 'crypto', property: 'randomUUID', message: 'Take Ids.' },
   { object: 'process', property: 'env', message: 'Take configuration as an argument.' },
 ]
+const reachThrough = {
+  regex: `(^|/)(${[...layers, 'testing'].join('|')})/(src|dist)/`,
+  message: 'Import another package by its name, through what it exports.',
+}
+const container = { name: 'inversify', message: 'Only module.ts imports inversify.' }
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', '**/fixture/**', 'examples/**', 'tools/**', 'bench/**', '**/*.mjs', '**/*.cjs'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/node_modules/**',
+      '**/fixture/**',
+      'examples/**',
+      'tools/**',
+      'bench/**',
+      '**/*.mjs',
+      '**/*.cjs',
+    ],
+  },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['packages/*/{src,test}/**/*.ts'],
     extends: [tseslint.configs.base],
@@ -26,7 +43,8 @@ export default tseslint.config(
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-explicit-any': 'error',
-      'no-restricted-syntax': ['error', { selector: "ExportAllDeclaration", message: 'Name what you export.' }],
+      'no-restricted-syntax': ['error', { selector: 'ExportAllDeclaration', message: 'Name what you export.' }],
+      'no-restricted-imports': ['error', { patterns: [reachThrough] }],
       eqeqeq: 'error',
       'no-debugger': 'error',
     },
@@ -35,6 +53,7 @@ export default tseslint.config(
     files: ['packages/*/src/**/*.ts'],
     plugins: { boundaries },
     settings: {
+      'import/resolver': { [`${import.meta.dirname}/tools/import-resolver.cjs`]: {} },
       'boundaries/elements': [...layers, 'testing'].map(name => ({ type: name, pattern: `packages/${name}` })),
     },
     rules: {
@@ -64,6 +83,6 @@ export default tseslint.config(
   {
     files: ['packages/*/src/**/*.ts'],
     ignores: ['packages/*/src/**/module.ts'],
-    rules: { 'no-restricted-imports': ['error', { paths: [{ name: 'inversify', message: 'Only module.ts imports inversify.' }] }] },
+    rules: { 'no-restricted-imports': ['error', { paths: [container], patterns: [reachThrough] }] },
   },
 )

@@ -7,7 +7,21 @@ export function caller({ port, hostName = '127.0.0.1', headers = {}, sockets }) 
     call: (method, path, body, more = {}) =>
       new Promise((resolve, reject) => {
         const outgoing = request(
-          { agent, host: '127.0.0.1', port, method, path, headers: { host: hostName, ...headers, ...more, ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }) } },
+          {
+            agent,
+            host: '127.0.0.1',
+            port,
+            method,
+            path,
+            headers: {
+              host: hostName,
+              ...headers,
+              ...more,
+              ...(body === undefined
+                ? {}
+                : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+            },
+          },
           response => {
             let bytes = 0
             let text = ''
@@ -66,6 +80,13 @@ export function figures() {
     },
     median: name => median(all.get(name)?.values ?? [Number.NaN]),
     rows: () =>
-      [...all].map(([name, { unit, values }]) => ({ name, unit, median: round(median(values)), min: round(Math.min(...values)), max: round(Math.max(...values)), n: values.length })),
+      [...all].map(([name, { unit, values }]) => ({
+        name,
+        unit,
+        median: round(median(values)),
+        min: round(Math.min(...values)),
+        max: round(Math.max(...values)),
+        n: values.length,
+      })),
   }
 }

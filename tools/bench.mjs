@@ -5,7 +5,9 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const dir = fileURLToPath(new URL('../bench/', import.meta.url))
-const names = readdirSync(dir, { withFileTypes: true }).filter(entry => entry.isDirectory()).map(entry => entry.name)
+const names = readdirSync(dir, { withFileTypes: true })
+  .filter(entry => entry.isDirectory())
+  .map(entry => entry.name)
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || name === '--help' || !existsSync(`${dir}${name}/run.mjs`)) {
   console.error(`usage: npm run bench -- NAME [--json FILE]\nNAME is one of: ${names.join(', ')}`)
@@ -14,12 +16,17 @@ if (name === undefined || name === '--help' || !existsSync(`${dir}${name}/run.mj
 const { bench } = await import(`../bench/${name}/run.mjs`)
 const { rows, ratios } = await bench({ say: line => console.log(line), args: rest })
 const report = { name, node: process.version, cpus: cpus().length, rows, ratios }
-for (const row of rows) console.log(`${row.name.padEnd(48)} ${String(row.median).padStart(10)} ${row.unit}  (${row.min} to ${row.max}, n=${row.n})`)
+for (const row of rows)
+  console.log(
+    `${row.name.padEnd(48)} ${String(row.median).padStart(10)} ${row.unit}  (${row.min} to ${row.max}, n=${row.n})`,
+  )
 let met = true
 for (const ratio of ratios) {
   const ok = ratio.better === 'higher' ? ratio.value >= ratio.must : ratio.value <= ratio.must
   met &&= ok
-  console.log(`${ok ? 'met   ' : 'MISSED'} ${ratio.name}: ${ratio.value} (must be ${ratio.better === 'higher' ? 'at least' : 'at most'} ${ratio.must})`)
+  console.log(
+    `${ok ? 'met   ' : 'MISSED'} ${ratio.name}: ${ratio.value} (must be ${ratio.better === 'higher' ? 'at least' : 'at most'} ${ratio.must})`,
+  )
 }
 const at = rest.indexOf('--json')
 if (at >= 0 && rest[at + 1]) {

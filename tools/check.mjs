@@ -11,7 +11,11 @@ const steps = [
   ['types', process.execPath, ['tools/build.mjs']],
   ['format', bin('biome'), ['ci', '--colors=off', '.']],
   ['lint', bin('eslint'), ['packages']],
-  ['layers and cycles', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', ...packages.map(name => `packages/${name}/src`)]],
+  [
+    'layers and cycles',
+    bin('depcruise'),
+    ['--config', '.dependency-cruiser.cjs', ...packages.map(name => `packages/${name}/src`)],
+  ],
   ['dead code', bin('knip'), ['--no-progress']],
   ['error page', process.execPath, ['tools/errors-page.mjs', '--check']],
   ['house rules', process.execPath, ['tools/house-rules.mjs']],
@@ -20,7 +24,11 @@ const steps = [
 let passed = 0
 let failed = 0
 for (const [name, command, args] of steps) {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
   if (status === 0) passed += 1
   else failed += 1
   console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${name}`)

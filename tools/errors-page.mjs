@@ -4,7 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { errorCodes } from '../packages/core-cloud/dist/src/kernel/index.js'
 
 const page = fileURLToPath(new URL('../docs/errors.md', import.meta.url))
-const names = { core: 'Core cloud', support: 'Support cloud', access: 'Access cloud', business: 'Business cloud', site: 'Site cloud' }
+const names = {
+  core: 'Core cloud',
+  support: 'Support cloud',
+  access: 'Access cloud',
+  business: 'Business cloud',
+  site: 'Site cloud',
+}
 let text = `# Errors
 
 Every error the platform throws on purpose is a \`CloudError\` with one of these codes; match on the code, never on the
@@ -14,7 +20,8 @@ This page is generated from \`packages/core-cloud/src/kernel/error-codes/\` by \
 for (const [layer, title] of Object.entries(names)) {
   text += `\n## ${title}\n\n| code | status | retry | meaning |\n|---|---|---|---|\n`
   for (const [code, entry] of Object.entries(errorCodes)) {
-    if (code.startsWith(`${layer}.`)) text += `| \`${code}\` | ${entry.status} | ${entry.retryable ? 'yes' : ''} | ${entry.text} |\n`
+    if (code.startsWith(`${layer}.`))
+      text += `| \`${code}\` | ${entry.status} | ${entry.retryable ? 'yes' : ''} | ${entry.text} |\n`
   }
 }
 if (process.argv.includes('--check')) {

@@ -13,7 +13,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1)
 }
 
-const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+const lock = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex')
 const stamp = join(root, 'node_modules', '.aaas-installed')
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   console.log('Installing packages (once, about a minute) ...')
@@ -26,7 +28,11 @@ run(process.execPath, [join(root, 'tools', 'build.mjs')], 'The build failed; its
 console.log(`Built in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
 
 function run(command, args, failure) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' && command === 'npm' })
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32' && command === 'npm',
+  })
   if (status === 0) return
   console.error(failure, error?.message ?? '')
   process.exit(status ?? 1)

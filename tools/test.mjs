@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const files = process.argv.slice(2).map(name => name.replace(/^(packages\/[^/]+)\/test\/(.*)\.ts$/, '$1/dist/test/$2.js'))
+const files = process.argv
+  .slice(2)
+  .map(name => name.replace(/^(packages\/[^/]+)\/test\/(.*)\.ts$/, '$1/dist/test/$2.js'))
 const home = mkdtempSync(join(tmpdir(), 'aaas-test-'))
 chmodSync(home, 0o755)
 const { startPostgres } = await import('../packages/support-cloud/dist/src/rdbms/index.js')

@@ -3,7 +3,9 @@ import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const dir = fileURLToPath(new URL('verify/', import.meta.url))
-const names = readdirSync(dir).filter(name => name.endsWith('.mjs') && !name.startsWith('_')).map(name => name.slice(0, -4))
+const names = readdirSync(dir)
+  .filter(name => name.endsWith('.mjs') && !name.startsWith('_'))
+  .map(name => name.slice(0, -4))
 const name = process.argv[2]
 if (name === undefined || name === '--help' || !existsSync(`${dir}${name}.mjs`)) {
   console.error(`usage: npm run verify -- NAME [--json]\nNAME is one of: ${names.join(', ')}`)

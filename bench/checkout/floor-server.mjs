@@ -9,9 +9,26 @@ const server = http.createServer(async (request, response) => {
     const url = new URL(request.url, 'http://x')
     const p = url.searchParams
     let result
-    if (url.pathname === '/list') result = (await query('l', 'select p.id,slug,name,price,s.on_hand from product p join stock s on s.sku=p.id order by p.id limit 20 offset $1', [+p.get('o')])).rows
-    else if (url.pathname === '/detail') result = (await query('d', 'select p.*,s.on_hand from product p join stock s on s.sku=p.id where slug=$1', [p.get('s')])).rows[0]
-    else if (url.pathname === '/search') result = (await query('s', "select id,slug,name,price from product where tsv @@ plainto_tsquery('english',$1) order by ts_rank(tsv, plainto_tsquery('english',$1)) desc limit 20", [p.get('t')])).rows
+    if (url.pathname === '/list')
+      result = (
+        await query(
+          'l',
+          'select p.id,slug,name,price,s.on_hand from product p join stock s on s.sku=p.id order by p.id limit 20 offset $1',
+          [+p.get('o')],
+        )
+      ).rows
+    else if (url.pathname === '/detail')
+      result = (
+        await query('d', 'select p.*,s.on_hand from product p join stock s on s.sku=p.id where slug=$1', [p.get('s')])
+      ).rows[0]
+    else if (url.pathname === '/search')
+      result = (
+        await query(
+          's',
+          "select id,slug,name,price from product where tsv @@ plainto_tsquery('english',$1) order by ts_rank(tsv, plainto_tsquery('english',$1)) desc limit 20",
+          [p.get('t')],
+        )
+      ).rows
     else {
       let body = ''
       for await (const part of request) body += part

@@ -18,10 +18,21 @@ const callers = [1, 16, 64]
 export async function bench({ say }) {
   const dir = mkdtempSync(join(tmpdir(), 'aaas-b-'))
   const clock = systemClock({ keepAlive: true })
-  const postgres = await startPostgres({ dataDir: join(dir, 'data'), socketDir: join(dir, 'run'), clock, ids: systemIds(), logger: silentLogger })
+  const postgres = await startPostgres({
+    dataDir: join(dir, 'data'),
+    socketDir: join(dir, 'run'),
+    clock,
+    ids: systemIds(),
+    logger: silentLogger,
+  })
   // The platform and the floors share one server, so that neither has a better database than the other.
   process.env.DATABASE_URL = postgres.url
-  const platform = await startPlatform({ home: join(dir, 'home'), edgePort: await freePort(), consolePort: await freePort(), say })
+  const platform = await startPlatform({
+    home: join(dir, 'home'),
+    edgePort: await freePort(),
+    consolePort: await freePort(),
+    say,
+  })
   const floor = await startFloor(postgres.url)
   try {
     return await measure({ platform, floor, say, dir })
@@ -78,12 +89,27 @@ async function measure({ platform, floor, say, dir }) {
       ours: (c, w, i) => c.call('GET', `/${i % 2 ? 'en' : 'zh-CN'}/product/${pick(w, i).slug}`),
     },
     order: {
-      floor: (c, w, i) => c.call('POST', '/order', JSON.stringify({ b: w, x: 1 + ((w * 131 + i * 17) % 1000), y: 1 + ((w * 37 + i * 13) % 1000) })),
+      floor: (c, w, i) =>
+        c.call(
+          'POST',
+          '/order',
+          JSON.stringify({ b: w, x: 1 + ((w * 131 + i * 17) % 1000), y: 1 + ((w * 37 + i * 13) % 1000) }),
+        ),
       ours: (c, w, i) =>
         c.call(
           'POST',
           '/api/orders',
-          JSON.stringify({ lines: [{ sku: pick(w, i).sku, quantity: 1 }, { sku: pick(w + 1, i + 3).sku === pick(w, i).sku ? pick(w + 2, i + 5).sku : pick(w + 1, i + 3).sku, quantity: 1 }], language: 'en', address }),
+          JSON.stringify({
+            lines: [
+              { sku: pick(w, i).sku, quantity: 1 },
+              {
+                sku: pick(w + 1, i + 3).sku === pick(w, i).sku ? pick(w + 2, i + 5).sku : pick(w + 1, i + 3).sku,
+                quantity: 1,
+              },
+            ],
+            language: 'en',
+            address,
+          }),
           { 'idempotency-key': randomUUID() },
         ),
     },
@@ -97,25 +123,33 @@ async function measure({ platform, floor, say, dir }) {
           ['ours', ours, { port, hostName: 'shop.localhost', headers: { authorization: `Bearer ${key}` } }],
         ]) {
           const client = caller({ ...target, sockets: c })
-          const result = await closedLoop({ callers: c, seconds, send: async (w, i) => ok(name === 'order' && who === 'ours' ? 201 : 200, await send(client, w, i)) })
+          const result = await closedLoop({
+            callers: c,
+            seconds,
+            send: async (w, i) => ok(name === 'order' && who === 'ours' ? 201 : 200, await send(client, w, i)),
+          })
           client.close()
           all.add(`${name} ${who} c=${c}`, '1/s', result.perSecond)
           all.add(`${name} ${who} c=${c} p99`, 'ms', result.p99)
         }
       }
-      say(`round ${round} ${name}: ours ${Math.round(all.median(`${name} ours c=16`))}/s, node-floor ${Math.round(all.median(`${name} floor c=16`))}/s at 16 callers`)
+      say(
+        `round ${round} ${name}: ours ${Math.round(all.median(`${name} ours c=16`))}/s, node-floor ${Math.round(all.median(`${name} floor c=16`))}/s at 16 callers`,
+      )
     }
     const pgbench = runPgbench(floor.url, dir)
     if (pgbench !== undefined) all.add('order pgbench c=16', '1/s', pgbench)
   }
   const ratio = (name, over, must, better = 'higher', suffix = '') => ({
     name: `${name} ours / node-floor${suffix} at 16 callers`,
-    value: Math.round((all.median(`${name} ours c=16${suffix}`) / all.median(`${over} floor c=16${suffix}`)) * 1000) / 1000,
+    value:
+      Math.round((all.median(`${name} ours c=16${suffix}`) / all.median(`${over} floor c=16${suffix}`)) * 1000) / 1000,
     must,
     better,
   })
   const invariants = await platform.call('shop', 'site.shop-admin', 'checkInvariants')
-  if (!invariants.ok) throw new Error(`the books do not hold after the run: ${invariants.problems.slice(0, 3).join('; ')}`)
+  if (!invariants.ok)
+    throw new Error(`the books do not hold after the run: ${invariants.problems.slice(0, 3).join('; ')}`)
   return {
     rows: all.rows(),
     ratios: [
@@ -131,14 +165,31 @@ async function measure({ platform, floor, say, dir }) {
 
 /** Orders per second of the floor's SQL function without any Node; undefined where pgbench is not installed. */
 function runPgbench(url, dir) {
-  const bin = ['/usr/bin/pgbench', ...(existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql').map(version => `/usr/lib/postgresql/${version}/bin/pgbench`) : [])].find(existsSync)
+  const bin = [
+    '/usr/bin/pgbench',
+    ...(existsSync('/usr/lib/postgresql')
+      ? readdirSync('/usr/lib/postgresql').map(version => `/usr/lib/postgresql/${version}/bin/pgbench`)
+      : []),
+  ].find(existsSync)
   if (bin === undefined) return undefined
   const script = join(dir, 'place.sql')
-  writeFileSync(script, '\\set b random(1,100000)\n\\set a random(1,1000)\n\\set c random(1,1000)\nselect place(:b,:a,:c);\n')
-  const out = execFileSync(bin, ['-n', '-M', 'prepared', '-c16', '-j2', `-T${seconds}`, '-f', script, url.pathname.slice(1)], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: { ...process.env, PGHOST: url.searchParams.get('host') ?? url.hostname, PGUSER: url.username, PGPASSWORD: decodeURIComponent(url.password) },
-  })
+  writeFileSync(
+    script,
+    '\\set b random(1,100000)\n\\set a random(1,1000)\n\\set c random(1,1000)\nselect place(:b,:a,:c);\n',
+  )
+  const out = execFileSync(
+    bin,
+    ['-n', '-M', 'prepared', '-c16', '-j2', `-T${seconds}`, '-f', script, url.pathname.slice(1)],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: {
+        ...process.env,
+        PGHOST: url.searchParams.get('host') ?? url.hostname,
+        PGUSER: url.username,
+        PGPASSWORD: decodeURIComponent(url.password),
+      },
+    },
+  )
   return Number(/tps = ([\d.]+)/.exec(out)?.[1])
 }

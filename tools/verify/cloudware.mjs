@@ -11,7 +11,7 @@ const extension = join(root, 'examples/extend-with-cloudware')
 export async function verify({ say }) {
   return withPlatform({ say }, async platform => {
     const key = await apiKey(platform)
-    const [target, other] = await orderable(platform, { least: 500, count: 2 })
+    const [target, other] = await orderable(platform, { least: 1_000_000, count: 2 })
     const http = httpCaller({ port: platform.edgePort, hostName: platform.hostName, apiKey: key, sockets: 24 })
     const digestBefore = shopDigest(platform)
     const pidsBefore = await pids(platform)

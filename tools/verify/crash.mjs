@@ -9,7 +9,7 @@ const ordersPerSecond = 15
 export async function verify({ say }) {
   return withPlatform({ say }, async platform => {
     const key = await apiKey(platform)
-    const skus = await orderable(platform, { least: 500, count: 20 })
+    const skus = await orderable(platform, { least: 100_000, count: 20 })
     const before = (await platform.call('shop', 'business.order', 'list', { limit: 1 })).total
     const http = httpCaller({ port: platform.edgePort, hostName: platform.hostName, apiKey: key, sockets: 512 })
     const gets = { sent: 0, failed: [] }

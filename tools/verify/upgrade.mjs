@@ -14,7 +14,7 @@ export async function verify({ say }) {
   return withPlatform({ say }, async platform => {
     const siteDir = join(root, 'examples/shop')
     const key = await apiKey(platform)
-    const skus = await orderable(platform, { least: 1_000, count: 20 })
+    const skus = await orderable(platform, { least: 1_000_000, count: 20 })
     const http = httpCaller({ port: platform.edgePort, hostName: platform.hostName, apiKey: key, sockets: 32 })
     const first = (await platform.client.getSite({ site: 'shop' })).servingVersion
     const second = await pushVariant(platform, siteDir, withMigration())

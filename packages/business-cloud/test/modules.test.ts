@@ -1,5 +1,5 @@
-import { CartServiceToken, cartModule } from '@aaas/business-cloud/cart/module'
 import { cartMigrations } from '@aaas/business-cloud/cart'
+import { CartServiceToken, cartModule } from '@aaas/business-cloud/cart/module'
 import { catalogueMigrations, productIndexFields } from '@aaas/business-cloud/catalogue'
 import { CatalogueServiceToken, catalogueModule, SkuSourceToken } from '@aaas/business-cloud/catalogue/module'
 import { setInitialStock } from '@aaas/business-cloud/inventory'
@@ -38,6 +38,6 @@ test('the order path composes from modules', async t => {
     { code: 'business.catalogue.unknown-product' },
   )
   t.same(await container.get(CartServiceToken).get({ cartId: 'c'.repeat(26) }), { cartId: 'c'.repeat(26), lines: [] })
-  t.ok(container.get(OrderServiceToken).place)
+  t.equal(container.get(OrderServiceToken).deps.database, container.get(DatabaseToken))
   await container.unbindAllAsync()
 })

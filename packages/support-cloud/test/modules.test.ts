@@ -22,7 +22,7 @@ test('a container gives each service once and closes all of them', async t => {
   t.equal(container.get(CacheToken), cache)
 
   await cache.set('k', 'v', { ttlMs: 50 })
-  clock.pass(51)
+  await clock.pass(51)
   t.equal(await cache.get('k'), undefined, 'the cache runs on the clock of the container')
   await search.put([{ id: '1', texts: { name: 'green tea' } }])
   t.equal((await search.search({ text: 'tea' })).total, 1)

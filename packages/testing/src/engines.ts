@@ -2,7 +2,12 @@ import { existsSync } from 'node:fs'
 
 /** Where a test looks for engines that may be missing on a machine. */
 const places = {
-  chromium: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'],
+  chromium: [
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  ],
 } as const
 
 /**
@@ -12,6 +17,7 @@ const places = {
 export function findTestEngine(name: keyof typeof places): { readonly path: string } | { readonly skip: string } {
   const path = places[name].find(existsSync)
   if (path !== undefined) return { path }
-  if ((process.env.AAAS_REQUIRE ?? '').split(',').includes(name)) throw new Error(`AAAS_REQUIRE asks for ${name}, which is not installed`)
+  if ((process.env.AAAS_REQUIRE ?? '').split(',').includes(name))
+    throw new Error(`AAAS_REQUIRE asks for ${name}, which is not installed`)
   return { skip: `no ${name} on this machine` }
 }

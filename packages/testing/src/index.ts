@@ -1,5 +1,5 @@
+export { findTestEngine } from './engines.js'
 export { type FailPlan, failNth } from './fail-nth.js'
 export { ManualClock } from './manual-clock.js'
 export { seededIds, seededRandom } from './seeded-random.js'
 export { openTestDatabase, type TestDatabase, testServerUrl } from './test-database.js'
-export { findTestEngine } from './engines.js'

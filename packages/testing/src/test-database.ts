@@ -1,4 +1,4 @@
-import { type ClientBase, Client } from 'pg'
+import { Client, type ClientBase } from 'pg'
 
 /** A fresh, empty database on the server that the test run started. */
 export interface TestDatabase extends AsyncDisposable {

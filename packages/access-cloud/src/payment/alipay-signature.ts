@@ -51,7 +51,7 @@ export function verifyRsa2(text: string, signature: string, key: KeyObject): boo
 }
 
 /** `k=v` of every parameter but the named ones, sorted by the bytes of the name, joined by `&`. */
-export function signedText(params: AlipayParams, without: readonly string[]): string {
+function signedText(params: AlipayParams, without: readonly string[]): string {
   return Object.keys(params)
     .filter(name => !without.includes(name))
     .sort()

@@ -10,7 +10,7 @@ export interface RatePoolFixture {
   readonly passTime: (ms: number) => Promise<void>
 }
 
-export interface RatePoolSetting {
+interface RatePoolSetting {
   readonly limit: number
   readonly intervalMs: number
   readonly weights?: Readonly<Record<string, number>>

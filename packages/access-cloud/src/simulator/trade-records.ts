@@ -1,6 +1,6 @@
 import type { Queryable } from '@aaas/support-cloud/rdbms'
 
-export type SimulatedStatus = 'OPENED' | 'WAIT_BUYER_PAY' | 'TRADE_SUCCESS' | 'TRADE_CLOSED'
+type SimulatedStatus = 'OPENED' | 'WAIT_BUYER_PAY' | 'TRADE_SUCCESS' | 'TRADE_CLOSED'
 
 export interface TradeRow {
   readonly trade_no: string

@@ -9,6 +9,9 @@ export const CartServiceToken = Symbol.for('@aaas/business-cloud/CartService') a
 /** Binds CartService. Needs Database, SkuSource and Clock. */
 export const cartModule: ContainerModule = new ContainerModule(({ bind }) => {
   bind(CartServiceToken)
-    .toResolvedValue((db, skus, clock) => new CartService({ db, skus, clock }), [DatabaseToken, SkuSourceToken, ClockToken])
+    .toResolvedValue(
+      (db, skus, clock) => new CartService({ db, skus, clock }),
+      [DatabaseToken, SkuSourceToken, ClockToken],
+    )
     .inSingletonScope()
 })

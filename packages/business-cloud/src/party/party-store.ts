@@ -2,9 +2,9 @@ import type { Queryable } from '@aaas/support-cloud/rdbms'
 import type { Party } from './party-contract.js'
 
 const dayMs = 24 * 3_600_000
-export const sessionMs = 30 * dayMs
+const sessionMs = 30 * dayMs
 /** Sessions of one buyer at a time; the oldest fall off. */
-export const maxSessions = 20
+const maxSessions = 20
 const maxTries = 10
 const windowMs = 15 * 60_000
 const purgeBatch = 1_000

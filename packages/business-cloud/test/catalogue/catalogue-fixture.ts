@@ -26,7 +26,7 @@ export interface CatalogueFixture extends AsyncDisposable {
 // The inventory's table as catalogue reads it; the inventory's own tests cover its rules.
 const stockTable = `create table stock_level (sku text collate "C" primary key, on_hand bigint not null, reserved bigint not null default 0)`
 
-export const setInitial = {
+const setInitial = {
   async setInitial(tx: Queryable, rows: readonly { readonly sku: string; readonly quantity: number }[]): Promise<void> {
     await tx.query({
       text: `insert into stock_level (sku, on_hand) select * from unnest($1::text[], $2::bigint[]) on conflict do nothing`,

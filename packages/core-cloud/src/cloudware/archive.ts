@@ -68,7 +68,7 @@ export function readArchive(tarball: Uint8Array): Archive {
 }
 
 /** The entry as a path of the archive: without a leading `./`. */
-export function normalEntry(entry: string): string {
+function normalEntry(entry: string): string {
   return entry
     .split('/')
     .filter(part => part !== '.' && part !== '')

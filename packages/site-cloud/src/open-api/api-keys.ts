@@ -37,7 +37,13 @@ export class ApiKeys {
     const secret = this.deps.ids.token(24)
     await this.deps.database.query({
       text: 'insert into api_key(key_id, name, secret_hash, scopes, requests_per_second) values ($1, $2, $3, $4, $5)',
-      values: [keyId, input.name, hashOf(secret).toString('hex'), JSON.stringify(input.scopes), input.requestsPerSecond],
+      values: [
+        keyId,
+        input.name,
+        hashOf(secret).toString('hex'),
+        JSON.stringify(input.scopes),
+        input.requestsPerSecond,
+      ],
     })
     this.#remembered.delete(keyId)
     return { keyId, apiKey: `aaas_${keyId}_${secret}` }

@@ -56,7 +56,8 @@ export function createOpenApi(options: OpenApiOptions): OpenApi {
           body: await readBody(request),
           ...(actor === undefined ? {} : { actor }),
         })
-        if (answer === undefined) throw new CloudError('core.contract.unknown-method', `no ${request.method} ${path} in this API`)
+        if (answer === undefined)
+          throw new CloudError('core.contract.unknown-method', `no ${request.method} ${path} in this API`)
         send(response, answer.status, answer.headers, answer.body)
       } catch (error) {
         const cloud = CloudError.from(error)
@@ -68,19 +69,30 @@ export function createOpenApi(options: OpenApiOptions): OpenApi {
 }
 
 /** @returns the caller, or undefined for one without a key. */
-async function admit(request: IncomingMessage, keys: ApiKeys, limiter: RateLimiter, clock: Clock): Promise<Actor | undefined> {
+async function admit(
+  request: IncomingMessage,
+  keys: ApiKeys,
+  limiter: RateLimiter,
+  clock: Clock,
+): Promise<Actor | undefined> {
   const header = request.headers.authorization
   const token = header?.startsWith('Bearer ') === true ? header.slice(7) : undefined
   if (header !== undefined && token === undefined) {
-    throw new CloudError('site.open-api.invalid-key', 'send the key as: Authorization: Bearer aaas_...', { field: 'authorization' })
+    throw new CloudError('site.open-api.invalid-key', 'send the key as: Authorization: Bearer aaas_...', {
+      field: 'authorization',
+    })
   }
   const key = token === undefined ? undefined : await keys.authenticate(token)
   const caller = key?.keyId ?? `address ${String(request.headers['x-forwarded-for'] ?? '')}`
   const wait = limiter.take(caller, key?.requestsPerSecond ?? anonymousPerSecond, clock.monotonic())
   if (wait > 0) {
-    throw new CloudError('core.contract.rate-limited', `more than ${key?.requestsPerSecond ?? anonymousPerSecond} requests a second`, {
-      details: { retryAfterMs: wait },
-    })
+    throw new CloudError(
+      'core.contract.rate-limited',
+      `more than ${key?.requestsPerSecond ?? anonymousPerSecond} requests a second`,
+      {
+        details: { retryAfterMs: wait },
+      },
+    )
   }
   return key === undefined ? undefined : { id: `key:${key.keyId}`, scopes: key.scopes }
 }
@@ -126,6 +138,8 @@ function sendError(response: ServerResponse, error: CloudError): void {
       ...(error.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
       ...(error.retryable ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) } : {}),
     },
-    JSON.stringify({ error: error.code === 'core.kernel.internal' ? { ...error.toJSON(), message: 'internal error' } : error.toJSON() }),
+    JSON.stringify({
+      error: error.code === 'core.kernel.internal' ? { ...error.toJSON(), message: 'internal error' } : error.toJSON(),
+    }),
   )
 }

@@ -22,10 +22,14 @@ const maxValueBytes = 64 * 1024
 const maxKeyLength = 512
 
 /** Keeps what cloudware remembers in the site's own database, apart by package name. */
-export function sqlCloudwareState(options: { readonly database: Database; readonly packageName: string }): CloudwareState {
+export function sqlCloudwareState(options: {
+  readonly database: Database
+  readonly packageName: string
+}): CloudwareState {
   const { database, packageName } = options
   const add = async (db: Queryable, key: string, by: number): Promise<number> => {
-    if (!Number.isSafeInteger(by)) throw new CloudError('core.contract.invalid-input', 'increments are integers', { field: 'by' })
+    if (!Number.isSafeInteger(by))
+      throw new CloudError('core.contract.invalid-input', 'increments are integers', { field: 'by' })
     const rows = await db.query<{ value: number }>({
       text: `insert into cloudware_state as s (package, key, value) values ($1, $2, to_jsonb($3::bigint))
         on conflict (package, key) do update set value = to_jsonb((s.value #>> '{}')::bigint + $3), updated_at = now()
@@ -33,7 +37,8 @@ export function sqlCloudwareState(options: { readonly database: Database; readon
       values: [packageName, checkedKey(key), by],
     })
     const value = rows[0]?.value
-    if (value === undefined) throw new CloudError('core.contract.invalid-input', `${key} holds something that is no integer`, { field: 'key' })
+    if (value === undefined)
+      throw new CloudError('core.contract.invalid-input', `${key} holds something that is no integer`, { field: 'key' })
     return value
   }
   return {
@@ -46,9 +51,12 @@ export function sqlCloudwareState(options: { readonly database: Database; readon
     },
     async put(key, value) {
       const text = JSON.stringify(value)
-      if (text === undefined) throw new CloudError('core.contract.invalid-input', 'state must be a JSON value', { field: 'value' })
+      if (text === undefined)
+        throw new CloudError('core.contract.invalid-input', 'state must be a JSON value', { field: 'value' })
       if (Buffer.byteLength(text) > maxValueBytes) {
-        throw new CloudError('core.contract.payload-too-large', `a state value may have ${maxValueBytes} bytes`, { field: 'value' })
+        throw new CloudError('core.contract.payload-too-large', `a state value may have ${maxValueBytes} bytes`, {
+          field: 'value',
+        })
       }
       await database.query({
         text: `insert into cloudware_state(package, key, value) values ($1, $2, $3)

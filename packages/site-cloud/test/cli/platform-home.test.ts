@@ -28,7 +28,9 @@ test('a data directory of a newer version is refused and left as it is', async t
 test('a place that cannot be written is refused', async t => {
   inTemp(dir => {
     writeFileSync(join(dir, 'file'), '')
-    t.throws(() => prepareHome(platformHome({ AAAS_HOME: join(dir, 'file', 'home') })), { code: 'core.kernel.not-writable' })
+    t.throws(() => prepareHome(platformHome({ AAAS_HOME: join(dir, 'file', 'home') })), {
+      code: 'core.kernel.not-writable',
+    })
   })
 })
 
@@ -38,7 +40,10 @@ test('secrets are made once, for the owner only', async t => {
     prepareHome(home)
     const first = keptSecret(home.tokenFile, () => 'one')
     t.equal(first, 'one')
-    t.equal(keptSecret(home.tokenFile, () => 'two'), 'one')
+    t.equal(
+      keptSecret(home.tokenFile, () => 'two'),
+      'one',
+    )
     t.equal(statSync(home.tokenFile).mode & 0o777, 0o600)
     t.equal(statSync(home.secretsDir).mode & 0o777, 0o700)
   })

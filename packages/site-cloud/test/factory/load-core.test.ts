@@ -9,7 +9,12 @@ test('send times keep the asked rate and lie within the run', async t => {
 })
 
 test('latency counts from the intended time, so a stalled generator cannot hide a slow site', async t => {
-  const samples = Array.from({ length: 100 }, (_, index) => ({ kind: 'read', intended: index * 10, finished: 2_000, ok: index !== 3 }))
+  const samples = Array.from({ length: 100 }, (_, index) => ({
+    kind: 'read',
+    intended: index * 10,
+    finished: 2_000,
+    ok: index !== 3,
+  }))
   const sum = summarise('read', samples, 1)
   t.equal(sum.sent, 100)
   t.equal(sum.failed, 1)

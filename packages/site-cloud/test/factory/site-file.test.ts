@@ -45,12 +45,24 @@ test('bad site.json: each wrong place is named', async t => {
     ['a name with capitals', { ...good, name: 'Tea' }, 'name'],
     ['an unknown field', { ...good, colour: 'red' }, 'colour'],
     ['no performance', { ...good, performance: undefined }, 'performance'],
-    ['performance of zero', { ...good, performance: { ordersPerMinute: 0, p99Ms: 500 } }, 'performance/ordersPerMinute'],
+    [
+      'performance of zero',
+      { ...good, performance: { ordersPerMinute: 0, p99Ms: 500 } },
+      'performance/ordersPerMinute',
+    ],
     ['a p99 that is text', { ...good, performance: { ordersPerMinute: 1, p99Ms: 'fast' } }, 'performance/p99Ms'],
     ['an unknown language', { ...good, config: { ...good.config, languages: ['fr'] } }, 'config/languages/0'],
-    ['a theme that does not exist', { ...good, config: { ...good.config, theme: { preset: 'neon' } } }, 'config/theme/preset'],
+    [
+      'a theme that does not exist',
+      { ...good, config: { ...good.config, theme: { preset: 'neon' } } },
+      'config/theme/preset',
+    ],
     ['a setting the template does not have', { ...good, config: { ...good.config, shoeSize: 42 } }, 'config/shoeSize'],
-    ['languages without the default one', { ...good, config: { ...good.config, languages: ['en'] } }, 'config/defaultLanguage'],
+    [
+      'languages without the default one',
+      { ...good, config: { ...good.config, languages: ['en'] } },
+      'config/defaultLanguage',
+    ],
     ['a catalogue that is not there', { ...good, catalogue: 'missing.csv' }, 'catalogue'],
     ['a catalogue outside the folder', { ...good, catalogue: 'a/../../secret.csv' }, 'catalogue'],
   ]
@@ -74,15 +86,21 @@ test('the same folder gives the same bytes; another setting gives another versio
 })
 
 test('the package holds the program, the settings, the catalogue and the plan, and nothing of the folder changes', async t => {
-  await inFolder({ 'site.json': JSON.stringify({ ...good, catalogue: 'goods.csv' }), 'goods.csv': 'slug\n' }, async siteDir => {
-    const before = await readdir(siteDir)
-    const { tarball, packageJson } = await generateSite({ siteDir, templates: [shopTemplate], engine: '^0.1.0' })
-    const names = inspectPackage(tarball).files.map(file => file.path)
-    for (const name of ['program/program.js', 'site.json', 'catalogue.csv', 'capacity.json', 'package.json']) {
-      t.ok(names.includes(name), name)
-    }
-    t.notOk(names.some(name => name.endsWith('.map') || name.endsWith('.d.ts')), 'no build left-overs')
-    t.same(packageJson.aaas.template, { name: 'shop', version: shopTemplate.version })
-    t.same(await readdir(siteDir), before)
-  })
+  await inFolder(
+    { 'site.json': JSON.stringify({ ...good, catalogue: 'goods.csv' }), 'goods.csv': 'slug\n' },
+    async siteDir => {
+      const before = await readdir(siteDir)
+      const { tarball, packageJson } = await generateSite({ siteDir, templates: [shopTemplate], engine: '^0.1.0' })
+      const names = inspectPackage(tarball).files.map(file => file.path)
+      for (const name of ['program/program.js', 'site.json', 'catalogue.csv', 'capacity.json', 'package.json']) {
+        t.ok(names.includes(name), name)
+      }
+      t.notOk(
+        names.some(name => name.endsWith('.map') || name.endsWith('.d.ts')),
+        'no build left-overs',
+      )
+      t.same(packageJson.aaas.template, { name: 'shop', version: shopTemplate.version })
+      t.same(await readdir(siteDir), before)
+    },
+  )
 })

@@ -48,6 +48,9 @@ test('what cannot be done is refused by field, with the most that can', async t 
     const most = Number(details?.most)
     t.equal(planCapacity({ ordersPerMinute: most, p99Ms: 200 }, unit).instances, 64)
   }
-  t.throws(() => planCapacity({ ordersPerMinute: 10, p99Ms: 19 }, unit), { code: 'site.factory.impossible-performance', field: 'performance/p99Ms' })
+  t.throws(() => planCapacity({ ordersPerMinute: 10, p99Ms: 19 }, unit), {
+    code: 'site.factory.impossible-performance',
+    field: 'performance/p99Ms',
+  })
   t.equal(planCapacity({ ordersPerMinute: 10, p99Ms: 20 }, unit).instances, 2)
 })

@@ -10,7 +10,7 @@ export interface SearchFields {
   readonly numbers?: readonly string[]
 }
 
-export const maxBatch = 1_000
+const maxBatch = 1_000
 const maxTextQuery = 200
 const maxOffset = 10_000
 const maxLimit = 100

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'tap'
 import { sqliteSearchIndex } from '@aaas/support-cloud/search'
 import { searchSuite, searchSuiteFields } from '@aaas/support-cloud/search/suite'
+import { after, test } from 'tap'
 
 const folder = mkdtempSync(join(tmpdir(), 'aaas-search-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
