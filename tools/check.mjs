@@ -1,4 +1,5 @@
-// npm run check: everything that can be said about the code without running it. Each step is a line; all run, then the verdict.
+// npm run check: what can be said about the code without its tests, and that the guide's snippets do what they say.
+// Each step is a line; all run, then the verdict.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,6 +19,7 @@ const steps = [
   ],
   ['dead code', bin('knip'), ['--no-progress']],
   ['error page', process.execPath, ['tools/errors-page.mjs', '--check']],
+  ['guide', process.execPath, ['tools/guide-snippets.mjs']],
   ['house rules', process.execPath, ['tools/house-rules.mjs']],
   ...packages.map(name => [`package ${name}`, bin('publint'), ['--strict', `packages/${name}`]]),
 ]

@@ -2,11 +2,22 @@
 // line starts with `// runs`. Each gets a process and, in DATABASE_URL, an empty database of its own. Lines ending in
 // `// -> text` say what the snippet prints, in order.
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { silentLogger, systemClock, systemIds } from '../packages/core-cloud/dist/src/kernel/index.js'
+import { SiteFile } from '../packages/site-cloud/dist/src/factory/index.js'
+import { shopTemplate } from '../packages/site-cloud/dist/src/shop/index.js'
 import { startPostgres } from '../packages/support-cloud/dist/src/rdbms/index.js'
 import { openTestDatabase } from '../packages/testing/dist/src/index.js'
 
@@ -17,6 +28,7 @@ const snippets = pages()
   .filter(page => wanted.length === 0 || wanted.includes(page))
   .flatMap(snippetsOf)
 if (snippets.length === 0) fail('no snippet found')
+checkSiteFields()
 
 // Inside a dist folder nothing else looks at it, and the packages are found from there as from any program.
 const dir = join(root, 'packages', 'site-cloud', 'dist', `guide-${process.pid}`)
@@ -43,6 +55,27 @@ function snippetsOf(page) {
     found.push({ page, line, code, prints, name: `${page.replace(/\W+/g, '-')}-${line}` })
   }
   return found
+}
+
+/** The page on site.json is the reference of its fields: none may be missing. */
+function checkSiteFields() {
+  const page = readFileSync(join(root, 'docs', 'guide', 'site-json.md'), 'utf8')
+  for (const [schema, text] of [
+    [SiteFile, page],
+    [shopTemplate.config, page.slice(page.indexOf('## `config`'))],
+  ]) {
+    for (const field of fieldsOf(schema)) {
+      if (!text.includes(`\`${field}\``)) fail(`docs/guide/site-json.md: nothing about ${field}`)
+    }
+  }
+}
+
+function fieldsOf(schema, path = '') {
+  return Object.entries(schema.properties).flatMap(([name, property]) =>
+    property.properties === undefined || 'zh-CN' in property.properties
+      ? [`${path}${name}`]
+      : fieldsOf(property, `${path}${name}.`),
+  )
 }
 
 function compile() {
@@ -90,7 +123,11 @@ function run({ page, line, name, prints }, databaseUrl) {
   return new Promise(resolve => {
     const environment = { ...process.env, DATABASE_URL: databaseUrl, NO_COLOR: '1' }
     const file = join(dir, `${name}.js`)
-    const child = spawn(process.execPath, ['--enable-source-maps', file], { cwd: root, env: environment, timeout: snippetMs })
+    const child = spawn(process.execPath, ['--enable-source-maps', file], {
+      cwd: root,
+      env: environment,
+      timeout: snippetMs,
+    })
     let out = ''
     let err = ''
     child.stdout.on('data', chunk => {

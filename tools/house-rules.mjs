@@ -22,7 +22,9 @@ function checkPackage(name) {
     if (published && !own && !isPartOfSuite(home, path)) problems.push(`packages/${name}/src/${path}: not in exports`)
   }
   if (name === 'testing') return
-  for (const { name: system } of readdirSync(join(home, 'src'), { withFileTypes: true }).filter(at => at.isDirectory())) {
+  for (const { name: system } of readdirSync(join(home, 'src'), { withFileTypes: true }).filter(at =>
+    at.isDirectory(),
+  )) {
     if (!existsSync(join(home, 'src', system, 'index.ts'))) problems.push(`packages/${name}/src/${system}: no index.ts`)
   }
 }

@@ -17,14 +17,22 @@ export function httpCaller({ port, hostName, apiKey, sockets = 64 }) {
           headers: {
             host: hostName,
             ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}),
-            ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+            ...(text === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
             ...headers,
           },
         },
         response => {
           const parts = []
           response.on('data', part => parts.push(part))
-          response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString('utf8') }))
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode,
+              headers: response.headers,
+              text: Buffer.concat(parts).toString('utf8'),
+            }),
+          )
           response.on('error', error => resolve({ status: 0, headers: {}, text: String(error) }))
         },
       )

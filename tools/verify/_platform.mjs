@@ -35,15 +35,25 @@ export async function until(what, probe, seconds = 30) {
 
 /** Process ids below `pid`, itself left out, with their command lines. */
 export function descendants(pid) {
-  const all = readdirSync('/proc').filter(name => /^\d+$/.test(name)).flatMap(name => {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return fields[0] === 'Z' ? [] : [{ pid: Number(name), parent: Number(fields[1]), command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() }]
-    } catch {
-      return []
-    }
-  })
+  const all = readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .flatMap(name => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        return fields[0] === 'Z'
+          ? []
+          : [
+              {
+                pid: Number(name),
+                parent: Number(fields[1]),
+                command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(),
+              },
+            ]
+      } catch {
+        return []
+      }
+    })
   const found = []
   const visit = parent => {
     for (const one of all) {
@@ -69,7 +79,12 @@ export const alive = pid => {
 export async function startPlatform({ home, edgePort, consolePort, args = [], say = () => undefined }) {
   const env = { ...process.env, AAAS_HOME: home, AAAS_PORT: String(edgePort), AAAS_CONSOLE_PORT: String(consolePort) }
   const started = performance.now()
-  const child = spawn(process.execPath, [bin, '--json', 'up', ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const child = spawn(process.execPath, [bin, '--json', 'up', ...args], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
   let out = ''
   let errors = ''
   child.stderr.on('data', part => (errors += part))
@@ -102,14 +117,20 @@ export async function startPlatform({ home, edgePort, consolePort, args = [], sa
     /** Runs a command line; rejects unless it ends with `code`. */
     cli: (argv, code = 0) =>
       new Promise((resolve, reject) => {
-        execFile(process.execPath, [bin, '--json', ...argv], { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-          const status = error ? (error.code ?? 1) : 0
-          if (status !== code) reject(new Error(`aaas ${argv.join(' ')} ended with ${status}: ${stderr || stdout}`))
-          else resolve(stdout.trim() === '' ? undefined : JSON.parse(stdout))
-        })
+        execFile(
+          process.execPath,
+          [bin, '--json', ...argv],
+          { env, maxBuffer: 64 * 1024 * 1024 },
+          (error, stdout, stderr) => {
+            const status = error ? (error.code ?? 1) : 0
+            if (status !== code) reject(new Error(`aaas ${argv.join(' ')} ended with ${status}: ${stderr || stdout}`))
+            else resolve(stdout.trim() === '' ? undefined : JSON.parse(stdout))
+          },
+        )
       }),
     /** Calls a service of a site as the operator. */
-    call: async (site, contract, method, input = {}) => (await client.callSite({ site, contract, method, input })).output,
+    call: async (site, contract, method, input = {}) =>
+      (await client.callSite({ site, contract, method, input })).output,
     signal: name => process.kill(child.pid, name),
   }
 }
@@ -139,7 +160,13 @@ export async function withPlatform({ say, args }, work) {
 
 /** A key of the shop's open API without a limit that matters. */
 export async function apiKey(platform, site = 'shop') {
-  return (await platform.call(site, 'site.shop-admin', 'createApiKey', { name: 'demonstration', scopes: ['order.place'], requestsPerSecond: 1_000_000 })).apiKey
+  return (
+    await platform.call(site, 'site.shop-admin', 'createApiKey', {
+      name: 'demonstration',
+      scopes: ['order.place'],
+      requestsPerSecond: 1_000_000,
+    })
+  ).apiKey
 }
 
 /** SKUs on the shelf, each of another product, stocked up to at least `least` units. */
@@ -154,7 +181,13 @@ export async function orderable(platform, { site = 'shop', least = 50, count = 2
     }
   }
   for (const { sku, available } of skus) {
-    if (available < least) await platform.call(site, 'business.inventory', 'adjust', { movementId: randomUUID(), sku, delta: least - available, reason: 'stocked for a demonstration' })
+    if (available < least)
+      await platform.call(site, 'business.inventory', 'adjust', {
+        movementId: randomUUID(),
+        sku,
+        delta: least - available,
+        reason: 'stocked for a demonstration',
+      })
   }
   return skus
 }

@@ -56,7 +56,11 @@ export async function pushVariant(platform, siteDir, template, name = 'shop') {
 }
 
 async function pushTarball(platform, tarball, name) {
-  const signature = signPackage({ tarball, publisher: 'local', privateKeyPem: readFileSync(join(platform.home, 'secrets/publisher.key.pem'), 'utf8') })
+  const signature = signPackage({
+    tarball,
+    publisher: 'local',
+    privateKeyPem: readFileSync(join(platform.home, 'secrets/publisher.key.pem'), 'utf8'),
+  })
   const stored = await platform.client.uploadPackage({ base64: Buffer.from(tarball).toString('base64'), signature })
   return (await platform.client.pushVersion({ site: name, digest: stored.digest })).version
 }

@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { closedLoop, httpCaller } from './_http.mjs'
+import { pay, untilState } from './_buyer.mjs'
 import { address, apiKey, orderable, root, sleep, until, withPlatform } from './_platform.mjs'
 
 const extension = join(root, 'examples/extend-with-cloudware')
@@ -18,9 +19,16 @@ export async function verify({ say }) {
     const load = startLoad(http, target, other)
     const facts = {}
 
-    const quote = groups => platform.call('shop', 'business.pricing', 'quote', { lines: [{ sku: target.sku, quantity: 1 }], buyer: { groups } })
+    const quote = groups =>
+      platform.call('shop', 'business.pricing', 'quote', {
+        lines: [{ sku: target.sku, quantity: 1 }],
+        buyer: { groups },
+      })
     const place = (quantity, sku = target.sku) =>
-      http.call('POST', '/api/orders', { body: { lines: [{ sku, quantity }], language: 'en', address }, headers: { 'idempotency-key': randomUUID() } })
+      http.call('POST', '/api/orders', {
+        body: { lines: [{ sku, quantity }], language: 'en', address },
+        headers: { 'idempotency-key': randomUUID() },
+      })
     const plain = await quote(['vip'])
     await platform.cli(['cloudware', 'add', 'shop', extension, '--wait'])
     await until('every instance to have the package', () => loaded(platform, 'vip-pricing'))
@@ -35,6 +43,7 @@ export async function verify({ say }) {
     facts.threeTaken = three.status
     const number = JSON.parse(three.text).number
     await pay(platform, number)
+    await untilState(platform, number, 'paid')
     const view = await until('the console section to count the paid order', async () => {
       const { views } = await platform.call('shop', 'site.shop-admin', 'consoleViews', { language: 'en' })
       const text = JSON.stringify(views.find(one => one.package === 'vip-pricing')?.view ?? '')
@@ -50,15 +59,24 @@ export async function verify({ say }) {
     for (const name of ['throws', 'hangs', 'eats-memory']) {
       const added = await platform.cli(['cloudware', 'add', 'shop', join(extension, 'misbehaving', name)])
       const one = added.cloudware.find(row => row.instances !== undefined && !['vip-pricing'].includes(row.name))
-      const status = await until(`${name} to misbehave`, async () => {
-        await quote([])
-        await place(1)
-        const site = await platform.client.getSite({ site: 'shop' })
-        const row = site.cloudware.find(row => row.name === one.name)
-        return row?.instances.some(instance => instance.failures > 0 || instance.restarts > 0) && row
-      }, 40)
+      const status = await until(
+        `${name} to misbehave`,
+        async () => {
+          await quote([])
+          await place(1)
+          const site = await platform.client.getSite({ site: 'shop' })
+          const row = site.cloudware.find(row => row.name === one.name)
+          return row?.instances.some(instance => instance.failures > 0 || instance.restarts > 0) && row
+        },
+        40,
+      )
       const sold = await place(1)
-      facts.misbehaving.push({ name, sold: sold.status, failures: status.instances.reduce((sum, row) => sum + row.failures, 0), lastError: status.instances.find(row => row.lastError)?.lastError?.slice(0, 100) })
+      facts.misbehaving.push({
+        name,
+        sold: sold.status,
+        failures: status.instances.reduce((sum, row) => sum + row.failures, 0),
+        lastError: status.instances.find(row => row.lastError)?.lastError?.slice(0, 100),
+      })
       say(`${name}: ${JSON.stringify(facts.misbehaving.at(-1))}`)
       await platform.cli(['cloudware', 'remove', 'shop', one.name, '--wait'])
     }
@@ -67,9 +85,24 @@ export async function verify({ say }) {
     const same = shopDigest(platform) === digestBefore
     const samePids = JSON.stringify(await pids(platform)) === JSON.stringify(pidsBefore)
     const ok =
-      discountOk && four.status === 422 && three.status === 201 && fourAgain.status === 201 && figures.failed === 0 && same && samePids &&
+      discountOk &&
+      four.status === 422 &&
+      three.status === 201 &&
+      fourAgain.status === 201 &&
+      figures.failed === 0 &&
+      same &&
+      samePids &&
       facts.misbehaving.every(one => one.sold === 201)
-    return { ok, ...facts, requests: figures.requests, failedRequests: figures.failed, examples: figures.examples, shopPackageDigest: digestBefore.slice(0, 16), digestUnchanged: same, sameProcesses: samePids }
+    return {
+      ok,
+      ...facts,
+      requests: figures.requests,
+      failedRequests: figures.failed,
+      examples: figures.examples,
+      shopPackageDigest: digestBefore.slice(0, 16),
+      digestUnchanged: same,
+      sameProcesses: samePids,
+    }
   })
 }
 
@@ -80,7 +113,10 @@ function startLoad(http, target, other) {
   const done = closedLoop(4, stop, async (worker, round) => {
     const order = round % 10 === 0
     const answer = order
-      ? await http.call('POST', '/api/orders', { body: { lines: [{ sku: other.sku, quantity: 1 }], language: 'en', address }, headers: { 'idempotency-key': randomUUID() } })
+      ? await http.call('POST', '/api/orders', {
+          body: { lines: [{ sku: other.sku, quantity: 1 }], language: 'en', address },
+          headers: { 'idempotency-key': randomUUID() },
+        })
       : await http.call('GET', paths[round % paths.length])
     figures.requests += 1
     if (answer.status !== (order ? 201 : 200)) {
@@ -120,26 +156,4 @@ function shopDigest(platform) {
     if (statSync(path).isFile()) hash.update(name).update(readFileSync(path))
   }
   return hash.digest('hex')
-}
-
-/** Pays an order as a buyer's browser without JavaScript would: cashier page, form, back to the shop. */
-async function pay(platform, number) {
-  const base = `http://127.0.0.1:${platform.edgePort}/s/shop`
-  const { redirectUrl } = await platform.call('shop', 'business.payment', 'start', { number, returnUrl: `${base}/en/` })
-  let answer = await fetch(redirectUrl, { redirect: 'manual' })
-  let url = redirectUrl
-  for (let hop = 0; answer.status >= 300 && answer.status < 400 && hop < 5; hop++) {
-    url = new URL(answer.headers.get('location'), url).href
-    answer = await fetch(url, { redirect: 'manual' })
-  }
-  const html = await answer.text()
-  const form = /<form[^>]*action="([^"]+)"[^>]*>([\s\S]*?)<\/form>/.exec(html)
-  if (form === null) throw new Error(`no form on the cashier page: ${html.slice(0, 300)}`)
-  const fields = new URLSearchParams()
-  for (const [tag] of form[2].matchAll(/<(?:input|button)[^>]*>/g)) {
-    const name = /name="([^"]*)"/.exec(tag)?.[1]
-    if (name !== undefined && !fields.has(name)) fields.set(name, /value="([^"]*)"/.exec(tag)?.[1] ?? '')
-  }
-  await fetch(new URL(form[1].replaceAll('&amp;', '&'), url), { method: 'POST', body: fields, redirect: 'manual' })
-  await until('the order to be paid', async () => (await platform.call('shop', 'business.order', 'get', { number })).state === 'paid')
 }

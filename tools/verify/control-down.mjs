@@ -12,7 +12,10 @@ export async function verify({ say }) {
     const before = await platform.client.listSites({})
     const http = httpCaller({ port: platform.edgePort, hostName: platform.hostName, apiKey: key })
     const control = () => descendants(platform.child.pid).find(one => one.command.includes('system-control-main'))
-    const instances = () => descendants(platform.child.pid).filter(one => one.command.includes('instance') && !one.command.includes('cloudware'))
+    const instances = () =>
+      descendants(platform.child.pid).filter(
+        one => one.command.includes('instance') && !one.command.includes('cloudware'),
+      )
     const shop = before.sites.find(site => site.site === 'shop')
     let kills = 0
     let gets = 0
@@ -47,16 +50,30 @@ export async function verify({ say }) {
     }
     const replaced = instances().length
     say(`control killed ${kills} times; ${gets} pages and ${orders} orders meanwhile, ${failures.length} failures`)
-    await until('control to come back', async () => (await platform.client.listSites({}).catch(() => undefined)) !== undefined, 40)
+    await until(
+      'control to come back',
+      async () => (await platform.client.listSites({}).catch(() => undefined)) !== undefined,
+      40,
+    )
     const after = await until('the host to report again', async () => {
       const view = await platform.client.getSite({ site: 'shop' }).catch(() => undefined)
       const ready = view?.instances.filter(one => one.state === 'ready') ?? []
-      return ready.length === shop.wantedInstances && ready.every(one => alive(one.pid)) && !ready.some(one => one.pid === victim) && view
+      return (
+        ready.length === shop.wantedInstances &&
+        ready.every(one => alive(one.pid)) &&
+        !ready.some(one => one.pid === victim) &&
+        view
+      )
     })
     const sites = (await platform.client.listSites({})).sites
     http.close()
     return {
-      ok: failures.length === 0 && orders > 0 && kills > 0 && sites.length === before.sites.length && after.servingVersion === shop.servingVersion,
+      ok:
+        failures.length === 0 &&
+        orders > 0 &&
+        kills > 0 &&
+        sites.length === before.sites.length &&
+        after.servingVersion === shop.servingVersion,
       seconds: downSeconds,
       controlKills: kills,
       pages: gets,

@@ -63,7 +63,9 @@ export async function verify({ say }) {
         return ready.length === 2 && ready.find(one => !known.has(one.pid))
       })
       readyAfterMs.push(Date.now() - killedAt)
-      say(`kill ${round}: instance ${victim.id} (pid ${victim.pid}), replacement pid ${fresh.pid} ready after ${readyAfterMs.at(-1)} ms`)
+      say(
+        `kill ${round}: instance ${victim.id} (pid ${victim.pid}), replacement pid ${fresh.pid} ready after ${readyAfterMs.at(-1)} ms`,
+      )
     }
     await sleep(1_000)
     loading = false
@@ -92,8 +94,13 @@ export async function verify({ say }) {
       invariants,
     }
     const ok =
-      figures.failedGets === 0 && figures.lost === 0 && figures.doubled === 0 && figures.failedOrders === 0 &&
-      distinct === orders.keys && figures.readyAfterMsMedian <= 2_000 && invariants.ok
+      figures.failedGets === 0 &&
+      figures.lost === 0 &&
+      figures.doubled === 0 &&
+      figures.failedOrders === 0 &&
+      distinct === orders.keys &&
+      figures.readyAfterMsMedian <= 2_000 &&
+      invariants.ok
     return { ok, ...figures, examples: [...gets.failed.slice(0, 3), ...orders.failed.slice(0, 3)] }
   })
 }

@@ -41,7 +41,9 @@ export async function verify({ say }) {
       const at = performance.now()
       platform.signal(how)
       await platform.exited
-      await until(`every process to end after ${how}`, () => children.every(one => !alive(one.pid)), 20).catch(() => undefined)
+      await until(`every process to end after ${how}`, () => children.every(one => !alive(one.pid)), 20).catch(
+        () => undefined,
+      )
       figures.goneAfterMs.push(Math.round(performance.now() - at))
       const left = children.filter(one => alive(one.pid))
       figures.leftProcesses += left.length
@@ -55,7 +57,12 @@ export async function verify({ say }) {
   }
   const [first, ...again] = figures.startSeconds
   return {
-    ok: figures.leftProcesses === 0 && figures.portsLeft === 0 && figures.locksLeft === 0 && first <= 60 && Math.max(...again) <= 10,
+    ok:
+      figures.leftProcesses === 0 &&
+      figures.portsLeft === 0 &&
+      figures.locksLeft === 0 &&
+      first <= 60 &&
+      Math.max(...again) <= 10,
     ...figures,
   }
 }

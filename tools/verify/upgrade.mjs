@@ -22,7 +22,11 @@ export async function verify({ say }) {
     const stop = { now: false }
     const figures = { requests: 0, failed: 0, orders: 0 }
     const examples = []
-    const paths = ['/en/', '/api/products?limit=20', ...skus.slice(0, 6).flatMap(sku => [`/en/product/${sku.slug}`, `/api/products/${sku.slug}`])]
+    const paths = [
+      '/en/',
+      '/api/products?limit=20',
+      ...skus.slice(0, 6).flatMap(sku => [`/en/product/${sku.slug}`, `/api/products/${sku.slug}`]),
+    ]
     const load = closedLoop(16, stop, async (worker, round) => {
       const order = (worker + round) % 20 === 0
       const answer = order
@@ -41,12 +45,20 @@ export async function verify({ say }) {
     const rollTo = async (version, ok) => {
       await platform.client.deploy({ site: 'shop', version })
       const at = performance.now()
-      const view = await until(`version ${version} to ${ok ? 'serve' : 'be given up'}`, async () => {
-        const site = await platform.client.getSite({ site: 'shop' })
-        if (!site.settled) return false
-        return ok ? site.servingVersion === version && site.phase === 'live' && site : site.failure?.version === version && site
-      }, 120)
-      say(`version ${version}: ${view.phase}, ${view.servingVersion} serves after ${((performance.now() - at) / 1000).toFixed(1)} s; ${figures.requests} requests, ${figures.failed} failed`)
+      const view = await until(
+        `version ${version} to ${ok ? 'serve' : 'be given up'}`,
+        async () => {
+          const site = await platform.client.getSite({ site: 'shop' })
+          if (!site.settled) return false
+          return ok
+            ? site.servingVersion === version && site.phase === 'live' && site
+            : site.failure?.version === version && site
+        },
+        120,
+      )
+      say(
+        `version ${version}: ${view.phase}, ${view.servingVersion} serves after ${((performance.now() - at) / 1000).toFixed(1)} s; ${figures.requests} requests, ${figures.failed} failed`,
+      )
       return view
     }
     await sleep(500)
@@ -61,7 +73,13 @@ export async function verify({ say }) {
     http.close()
     const invariants = await platform.call('shop', 'site.shop-admin', 'checkInvariants')
     return {
-      ok: figures.failed === 0 && figures.requests >= leastRequests && level && given.servingVersion === first && side.ok && invariants.ok,
+      ok:
+        figures.failed === 0 &&
+        figures.requests >= leastRequests &&
+        level &&
+        given.servingVersion === first &&
+        side.ok &&
+        invariants.ok,
       ...figures,
       migrated: level,
       gaveUp: given.failure,
@@ -94,10 +112,14 @@ async function sideBySide(platform, siteDir, say) {
     writeFileSync(join(dir, 'site.json'), JSON.stringify({ ...site, name: 'second' }))
     const version = await pushVariant(platform, dir, withMigration(), 'second')
     await platform.client.deploy({ site: 'second', version })
-    await until('the second site', async () => {
-      const view = await platform.client.getSite({ site: 'second' })
-      return view.settled && view.phase === 'live'
-    }, 120)
+    await until(
+      'the second site',
+      async () => {
+        const view = await platform.client.getSite({ site: 'second' })
+        return view.settled && view.phase === 'live'
+      },
+      120,
+    )
     const templates = []
     for (const name of ['shop', 'second']) {
       const { servingVersion } = await platform.client.getSite({ site: name })
@@ -108,7 +130,10 @@ async function sideBySide(platform, siteDir, say) {
     const page = await http.call('GET', '/en/')
     http.close()
     say(`side by side: ${templates.join(', ')}`)
-    return { ok: page.status === 200 && templates.join() === `shop ${shopTemplate.version},second 1.1.0`, versions: templates }
+    return {
+      ok: page.status === 200 && templates.join() === `shop ${shopTemplate.version},second 1.1.0`,
+      versions: templates,
+    }
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
