@@ -22,6 +22,10 @@ for (const row of rows)
   )
 let met = true
 for (const ratio of ratios) {
+  if (ratio.must === undefined) {
+    console.log(`       ${ratio.name}: ${ratio.value}`)
+    continue
+  }
   const ok = ratio.better === 'higher' ? ratio.value >= ratio.must : ratio.value <= ratio.must
   met &&= ok
   console.log(

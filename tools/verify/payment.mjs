@@ -29,10 +29,17 @@ export async function verify({ say }) {
 
     const forged = await order()
     await cashier(platform, forged.number)
-    const [trade] = (await provider.trades()).filter(one => one.outTradeNo?.includes(forged.paymentId) || one.out_trade_no?.includes(forged.paymentId) || true)
+    const trade = (await provider.trades()).find(one => one.subject.includes(forged.number))
     const fields = new URLSearchParams({
-      notify_id: randomUUID(), notify_type: 'trade_status_sync', app_id: trade.appId ?? trade.app_id ?? 'x', out_trade_no: trade.outTradeNo ?? trade.out_trade_no ?? forged.paymentId,
-      trade_no: '2026112022001', trade_status: 'TRADE_SUCCESS', total_amount: (forged.total / 100).toFixed(2), sign_type: 'RSA2', sign: Buffer.from('not a signature').toString('base64'),
+      notify_id: randomUUID(),
+      notify_type: 'trade_status_sync',
+      app_id: trade.app_id,
+      out_trade_no: trade.out_trade_no,
+      trade_no: trade.trade_no,
+      trade_status: 'TRADE_SUCCESS',
+      total_amount: (forged.total / 100).toFixed(2),
+      sign_type: 'RSA2',
+      sign: Buffer.from('not a signature').toString('base64'),
     })
     const answer = await fetch(`http://127.0.0.1:${platform.edgePort}/s/payment/notify/alipay`, { method: 'POST', body: fields })
     facts.forged = { answered: (await answer.text()).slice(0, 40), order: await stateOf(forged.number) }
@@ -58,7 +65,7 @@ export async function verify({ say }) {
     await platform.call('shop', 'business.order', 'cancel', { number: late.number, accessToken: late.accessToken })
     const refunded = await until('the late payment to be refunded', async () => {
       const trades = await provider.trades()
-      return trades.find(one => one.refunded === late.total && JSON.stringify(one).includes(late.paymentId))
+      return trades.find(one => one.refunded === late.total && one.subject.includes(late.number))
     }, 60)
     facts.late = { order: await stateOf(late.number), paid: late.total, refunded: refunded.refunded }
     say(`paid after it was closed: ${JSON.stringify(facts.late)}`)

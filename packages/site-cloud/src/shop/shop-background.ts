@@ -1,8 +1,8 @@
+import { orderEventHook } from '@aaas/business-cloud/order'
 import type { HookHost } from '@aaas/core-cloud/cloudware'
 import type { Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
 import { createOutboxRelay, type OutboxRelay } from '@aaas/support-cloud/event'
 import type { Database } from '@aaas/support-cloud/rdbms'
-import { orderEventHook } from '@aaas/business-cloud/order'
 import { orderEvents } from './shop-hooks.js'
 import type { ShopServices } from './shop-services.js'
 
@@ -47,7 +47,7 @@ export function shopJobs(options: {
   const { services, clock, logger } = options
   const jobs: readonly Job[] = [
     { name: 'close expired orders', everyMs: 15_000, run: () => services.orders.closeExpired(clock.now()) },
-    { name: 'settle open payments', everyMs: 10_000, run: () => services.payments.reconcile(clock.now()) },
+    { name: 'settle open payments', everyMs: 5_000, run: () => services.payments.reconcile(clock.now()) },
     { name: 'drop old carts', everyMs: 3_600_000, run: () => services.carts.purge(clock.now() - 30 * 86_400_000) },
     { name: 'drop old sessions', everyMs: 3_600_000, run: () => services.parties.purge() },
   ]
