@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { silentLogger, systemClock, systemIds } from '../packages/core-cloud/dist/src/kernel/index.js'
+import { commandLine } from '../packages/site-cloud/dist/src/cli/main.js'
 import { SiteFile } from '../packages/site-cloud/dist/src/factory/index.js'
 import { shopTemplate } from '../packages/site-cloud/dist/src/shop/index.js'
 import { startPostgres } from '../packages/support-cloud/dist/src/rdbms/index.js'
@@ -29,6 +30,7 @@ const snippets = pages()
   .flatMap(snippetsOf)
 if (snippets.length === 0) fail('no snippet found')
 checkSiteFields()
+checkCommands()
 
 // Inside a dist folder nothing else looks at it, and the packages are found from there as from any program.
 const dir = join(root, 'packages', 'site-cloud', 'dist', `guide-${process.pid}`)
@@ -76,6 +78,22 @@ function fieldsOf(schema, path = '') {
       ? [`${path}${name}`]
       : fieldsOf(property, `${path}${name}.`),
   )
+}
+
+/** The page on the command line names every command with its own options. */
+function checkCommands() {
+  const page = readFileSync(join(root, 'docs', 'guide', 'cli.md'), 'utf8')
+  const visit = (command, path) => {
+    for (const child of command.commands) visit(child, [...path, child.name()])
+    if (command.commands.length > 0) return
+    const line = page.split('\n').find(row => row.startsWith('| `') && row.includes(`\`${path.join(' ')}`))
+    if (line === undefined) fail(`docs/guide/cli.md: nothing about ${path.join(' ')}`)
+    for (const { long } of command.options) {
+      if (['--json', '--wait', '--timeout'].includes(long) || line?.includes(long)) continue
+      fail(`docs/guide/cli.md: ${path.join(' ')} without ${long}`)
+    }
+  }
+  visit(commandLine({ output: { json: false } }), [])
 }
 
 function compile() {
