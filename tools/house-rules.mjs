@@ -15,7 +15,8 @@ function checkPackage(name) {
   const exported = JSON.stringify(JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')).exports)
   if (!existsSync(join(home, 'README.md'))) problems.push(`packages/${name}: no README.md`)
   for (const path of readdirSync(join(home, 'src'), { recursive: true })) {
-    if (!path.endsWith('.ts')) continue
+    if (/\.(d\.ts|js|map)$/.test(path)) problems.push(`packages/${name}/src/${path}: compiled output among sources`)
+    if (!path.endsWith('.ts') || path.endsWith('.d.ts')) continue
     checkFile(`packages/${name}/src/${path}`, path)
     const published = /^[^/]+\/((index|module)|[^/]+-suite)\.ts$/.test(path)
     const own = exported.includes(`"./dist/src/${path.replace(/\.ts$/, '.js')}"`)

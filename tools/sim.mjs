@@ -11,10 +11,17 @@ const simulations = {
 }
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '200' }, from: { type: 'string', default: '1' }, seed: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    seeds: { type: 'string', default: '200' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    help: { type: 'boolean' },
+  },
 })
 if (values.help || positionals.some(name => !Object.hasOwn(simulations, name))) {
-  console.error(`usage: npm run sim [-- NAME ...] [--seeds N] [--from S] [--seed S]\nNAME is one of: ${Object.keys(simulations).join(', ')}`)
+  console.error(
+    `usage: npm run sim [-- NAME ...] [--seeds N] [--from S] [--seed S]\nNAME is one of: ${Object.keys(simulations).join(', ')}`,
+  )
   process.exit(values.help ? 0 : 2)
 }
 const first = Number(values.seed ?? values.from)

@@ -63,7 +63,8 @@ function allTests() {
     const sources = join(root, 'packages', name, 'test')
     if (!existsSync(sources)) continue
     for (const path of readdirSync(sources, { recursive: true })) {
-      if (path.endsWith('.test.ts')) found.push(join(root, 'packages', name, 'dist', 'test', path.replace(/\.ts$/, '.js')))
+      if (path.endsWith('.test.ts'))
+        found.push(join(root, 'packages', name, 'dist', 'test', path.replace(/\.ts$/, '.js')))
     }
   }
   const weight = file => (/\/e2e\//.test(file) ? 0 : /\/(deploy|shop|rdbms|cloudware|payment)\//.test(file) ? 1 : 2)
@@ -96,7 +97,13 @@ function run(file) {
 
 function report(file, { code, output, seconds }) {
   const counts = { pass: 0, fail: 0, skip: 0 }
-  const summary = /^# \{([^}]*)\}\s*$/m.exec(output.split('\n').filter(line => line.startsWith('# {')).at(-1) ?? '')?.[1] ?? ''
+  const summary =
+    /^# \{([^}]*)\}\s*$/m.exec(
+      output
+        .split('\n')
+        .filter(line => line.startsWith('# {'))
+        .at(-1) ?? '',
+    )?.[1] ?? ''
   for (const [, key, value] of summary.matchAll(/(\w+): (\d+)/g)) if (key in counts) counts[key] = Number(value)
   const skips = [...output.matchAll(/^ *ok \d+ - .* # SKIP ?(.*)$/gim)].map(match => match[1])
   counts.skip = Math.max(counts.skip, skips.length)
@@ -106,7 +113,9 @@ function report(file, { code, output, seconds }) {
   done += 1
   const good = code === 0 && counts.fail === 0
   if (!good) failures.push({ file: name, output: failedLines(output) })
-  console.log(`${good ? 'ok  ' : 'FAIL'} ${String(done).padStart(3)}/${files.length} ${name}  ${counts.pass} in ${seconds.toFixed(1)} s${skips.length > 0 ? `  skipped: ${[...new Set(skips)].join('; ')}` : ''}`)
+  console.log(
+    `${good ? 'ok  ' : 'FAIL'} ${String(done).padStart(3)}/${files.length} ${name}  ${counts.pass} in ${seconds.toFixed(1)} s${skips.length > 0 ? `  skipped: ${[...new Set(skips)].join('; ')}` : ''}`,
+  )
 }
 
 /** What failed, with a few lines around; the whole output when nothing says it. */

@@ -5,11 +5,18 @@ import { until } from './_platform.mjs'
 
 /** Waits until an order is in a state. */
 export const untilState = (platform, number, state, seconds = 30) =>
-  until(`order ${number} to be ${state}`, async () => (await platform.call('shop', 'business.order', 'get', { number })).state === state, seconds)
+  until(
+    `order ${number} to be ${state}`,
+    async () => (await platform.call('shop', 'business.order', 'get', { number })).state === state,
+    seconds,
+  )
 
 /** Goes from the shop's payment to the provider's cashier. @returns the cashier page's address and HTML. */
 export async function cashier(platform, number) {
-  const { redirectUrl } = await platform.call('shop', 'business.payment', 'start', { number, returnUrl: `http://127.0.0.1:${platform.edgePort}/s/shop/en/` })
+  const { redirectUrl } = await platform.call('shop', 'business.payment', 'start', {
+    number,
+    returnUrl: `http://127.0.0.1:${platform.edgePort}/s/shop/en/`,
+  })
   let url = redirectUrl
   let answer = await fetch(url, { redirect: 'manual' })
   for (let hop = 0; answer.status >= 300 && answer.status < 400 && hop < 5; hop++) {
@@ -43,8 +50,16 @@ export function simulator(platform) {
     return answer.json()
   }
   return {
-    plan: async notify => checked(await fetch(`${base}/faults`, { method: 'PUT', headers, body: JSON.stringify({ appId: keys.appId, plan: { notify } }) })),
+    plan: async notify =>
+      checked(
+        await fetch(`${base}/faults`, {
+          method: 'PUT',
+          headers,
+          body: JSON.stringify({ appId: keys.appId, plan: { notify } }),
+        }),
+      ),
     clear: async () => checked(await fetch(`${base}/faults?appId=${keys.appId}`, { method: 'DELETE', headers })),
-    trades: async () => (await checked(await fetch(`${base}/trades?appId=${keys.appId}&limit=200`, { headers }))).trades,
+    trades: async () =>
+      (await checked(await fetch(`${base}/trades?appId=${keys.appId}&limit=200`, { headers }))).trades,
   }
 }

@@ -3,8 +3,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { closedLoop, httpCaller } from './_http.mjs'
 import { pay, untilState } from './_buyer.mjs'
+import { closedLoop, httpCaller } from './_http.mjs'
 import { address, apiKey, orderable, root, sleep, until, withPlatform } from './_platform.mjs'
 
 const extension = join(root, 'examples/extend-with-cloudware')

@@ -41,7 +41,10 @@ export async function verify({ say }) {
       sign_type: 'RSA2',
       sign: Buffer.from('not a signature').toString('base64'),
     })
-    const answer = await fetch(`http://127.0.0.1:${platform.edgePort}/s/payment/notify/alipay`, { method: 'POST', body: fields })
+    const answer = await fetch(`http://127.0.0.1:${platform.edgePort}/s/payment/notify/alipay`, {
+      method: 'POST',
+      body: fields,
+    })
     facts.forged = { answered: (await answer.text()).slice(0, 40), order: await stateOf(forged.number) }
     say(`forged: ${JSON.stringify(facts.forged)}`)
 
@@ -63,18 +66,27 @@ export async function verify({ say }) {
     const page = await cashier(platform, late.number)
     await submitPayment(page)
     await platform.call('shop', 'business.order', 'cancel', { number: late.number, accessToken: late.accessToken })
-    const refunded = await until('the late payment to be refunded', async () => {
-      const trades = await provider.trades()
-      return trades.find(one => one.refunded === late.total && one.subject.includes(late.number))
-    }, 60)
+    const refunded = await until(
+      'the late payment to be refunded',
+      async () => {
+        const trades = await provider.trades()
+        return trades.find(one => one.refunded === late.total && one.subject.includes(late.number))
+      },
+      60,
+    )
     facts.late = { order: await stateOf(late.number), paid: late.total, refunded: refunded.refunded }
     say(`paid after it was closed: ${JSON.stringify(facts.late)}`)
     http.close()
     const invariants = await platform.call('shop', 'site.shop-admin', 'checkInvariants')
     const ok =
-      facts.repeatedAndOutOfOrder === 'paid' && facts.forged.answered !== 'success' && facts.forged.order === 'unpaid' &&
-      facts.wrongAmountLeaves === 'unpaid' && facts.lostNotificationFoundByAsking === 'paid' &&
-      (facts.late.order === 'closed' || facts.late.order === 'refunded') && facts.late.refunded === facts.late.paid && invariants.ok
+      facts.repeatedAndOutOfOrder === 'paid' &&
+      facts.forged.answered !== 'success' &&
+      facts.forged.order === 'unpaid' &&
+      facts.wrongAmountLeaves === 'unpaid' &&
+      facts.lostNotificationFoundByAsking === 'paid' &&
+      (facts.late.order === 'closed' || facts.late.order === 'refunded') &&
+      facts.late.refunded === facts.late.paid &&
+      invariants.ok
     return { ok, ...facts, invariants }
   })
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type Lease, type LeasePool, memoryLeasePool } from '@aaas/access-cloud/pool'
-import { ManualClock } from '@aaas/testing'
+import type { ManualClock } from '@aaas/testing'
 import { test } from 'tap'
 import { resources, simulate } from './lease-pool-simulation.js'
 

@@ -38,7 +38,7 @@ export interface CatalogueDeps {
 }
 
 /**
- * The shelf: reads from memory, at most a second behind the database (stock: two), and imports.
+ * The shelf: reads from memory, at most a second behind the database, and imports.
  * Call {@link ensureIndexed} before the first search.
  */
 export class CatalogueService implements Handler, SkuSource {
@@ -108,6 +108,15 @@ export class CatalogueService implements Handler, SkuSource {
     return this.#shelf.skus(skus)
   }
 
+  /**
+   * A number that stays while nothing of what was read in the last ten seconds is seen to have changed: version, prices,
+   * stock. At most a second behind the database, and there at once while it is known. A cache that keeps what it made of
+   * the catalogue asks for it with every request, and reads again when it is another, or after ten seconds.
+   */
+  revision(): number | Promise<number> {
+    return this.#shelf.revision()
+  }
+
   /** Forgets what is cached; call it when another instance told of a change. Without the call it takes a second longer. */
   async refresh(): Promise<void> {
     await this.#shelf.refresh()
@@ -127,7 +136,7 @@ export class CatalogueService implements Handler, SkuSource {
   async reindex(): Promise<void> {
     const stamp = indexStamp(await this.#shelf.version())
     await this.deps.search.rebuild(this.#batches(), { stamp: `${stamp}:again:${this.deps.clock.now()}` })
-    await this.deps.cache.invalidate(['catalogue'])
+    await this.#shelf.forgetAnswers()
   }
 
   async #find(query: SearchQuery): Promise<SearchResult> {
@@ -145,7 +154,7 @@ export class CatalogueService implements Handler, SkuSource {
     const current = await this.deps.search.stamp()
     if (current === stamp || current?.startsWith(`${stamp}:again:`)) return false
     const built = await this.deps.search.rebuild(this.#batches(), { stamp })
-    await this.deps.cache.invalidate(['catalogue'])
+    await this.#shelf.forgetAnswers()
     if (built)
       this.deps.logger.info('catalogue: search index built', { stamp, products: await this.deps.search.count() })
     return built

@@ -1,3 +1,4 @@
+import { CloudError } from '@aaas/core-cloud/kernel'
 import type { Queryable } from '@aaas/support-cloud/rdbms'
 import type { Category, Localized, ProductSort, ProductSummary } from './catalogue-contract.js'
 import type { SkuFacts } from './sku-facts.js'
@@ -8,13 +9,26 @@ export interface ShelfVersion {
   readonly version: number
 }
 
-export async function readVersion(db: Queryable): Promise<ShelfVersion> {
-  const [row] = await db.query<ShelfVersion>({
-    name: 'catalogue-version',
-    text: 'select epoch, version from catalogue_state',
+/** The version, and the units of `skus` in their order: all that changes while the shelf is open, in one round trip. */
+export async function readShelfState(
+  db: Queryable,
+  skus: readonly string[],
+): Promise<ShelfVersion & { readonly units: readonly number[] }> {
+  const [row] = await db.query<ShelfVersion & { units: string | null }>({
+    name: 'catalogue-state',
+    text: `select epoch, version, (
+        select string_agg(coalesce(l.on_hand - l.reserved, 0)::text, ',' order by w.place)
+        from unnest($1::text[]) with ordinality as w (sku, place) left join stock_level l on l.sku = w.sku
+      ) as units from catalogue_state`,
+    values: [skus],
   })
-  if (row === undefined) throw new Error('catalogue_state has no row')
-  return row
+  if (row === undefined) throw new CloudError('core.kernel.internal', 'catalogue_state has no row')
+  return { epoch: row.epoch, version: row.version, units: numbersOf(row.units) }
+}
+
+// Lists of one row come as text: a driver reads one text far faster than an array or a row for each.
+function numbersOf(text: string | null): number[] {
+  return text === null || text === '' ? [] : text.split(',').map(Number)
 }
 
 export function readCategories(db: Queryable): Promise<readonly Category[]> {
@@ -29,17 +43,41 @@ export function readCategories(db: Queryable): Promise<readonly Category[]> {
 // A product without any price in the site's currency is not on the shelf: a list could not show it.
 const pricedProduct = `product p join sku s on s.product = p.slug and s.on_shelf
   join price on price.sku = s.sku and price.currency = $1`
+// No comma can be in a SKU.
 const summaryColumns = `p.slug, p.name, p.brand, p.category, p.image, min(price.amount) as amount,
-  coalesce(sum(l.on_hand - l.reserved), 0)::bigint as available`
+  string_agg(s.sku, ',' order by s.position, s.sku) as skus,
+  string_agg(coalesce(l.on_hand - l.reserved, 0)::text, ',' order by s.position, s.sku) as units`
 
-const orders: Record<ProductSort, string> = {
-  relevance: 'p.ordinal',
-  newest: 'p.ordinal desc',
-  'price-ascending': 'min(price.amount), p.ordinal',
-  'price-descending': 'min(price.amount) desc, p.ordinal',
+const byPrice = `join lateral (
+    select min(price.amount) as amount from sku s join price on price.sku = s.sku and price.currency = $1
+    where s.product = p.slug and s.on_shelf
+  ) lowest on lowest.amount is not null`
+const anyPrice = `where exists (
+    select from sku s join price on price.sku = s.sku and price.currency = $1 where s.product = p.slug and s.on_shelf
+  )`
+/** Without a sort by price the index gives the order, and nothing behind the page is looked at. */
+const orders: Record<ProductSort, { readonly by: string; readonly priced: string }> = {
+  relevance: { by: 'p.ordinal', priced: anyPrice },
+  newest: { by: 'p.ordinal desc', priced: anyPrice },
+  'price-ascending': { by: 'lowest.amount, p.ordinal', priced: `${byPrice} where true` },
+  'price-descending': { by: 'lowest.amount desc, p.ordinal', priced: `${byPrice} where true` },
 }
 
-type SummaryRow = Omit<ProductSummary, 'currency'>
+type SummaryRow = Omit<ProductSummary, 'currency' | 'available'> & { readonly skus: string; readonly units: string }
+
+/** What only changes with the version of the shelf, and the stock that goes with it. */
+export interface Shelved<T> {
+  /** Without units: 0 stands for all of them. */
+  readonly of: T
+  readonly skus: readonly string[]
+  /** Of each SKU, when it was read. */
+  readonly units: readonly number[]
+}
+
+export interface ShelvedPage<T extends SummaryPage = SummaryPage> extends Shelved<T> {
+  /** How many of the SKUs belong to each product, in the order of the page. */
+  readonly sizes: readonly number[]
+}
 
 export interface PageRequest {
   readonly category: string | undefined
@@ -54,24 +92,39 @@ export interface SummaryPage {
 }
 
 /** One page of the shelf with stock and prices, in one round trip. The total survives an offset past the end. */
-export async function readPage(db: Queryable, currency: string, page: PageRequest): Promise<SummaryPage> {
+export async function readPage(db: Queryable, currency: string, page: PageRequest): Promise<ShelvedPage> {
   const byCategory = page.category !== undefined
   const shelf = `p.on_shelf${byCategory ? ' and p.category = $4' : ''}`
+  const { by, priced } = orders[page.sort]
   const rows = await db.query<SummaryRow & { total: number; place: number | null }>({
     name: `catalogue-page-${page.sort}${byCategory ? '-category' : ''}`,
     text: `with hits as (
-        select ${summaryColumns}, row_number() over (order by ${orders[page.sort]}) as place
-        from ${pricedProduct} left join stock_level l on l.sku = s.sku
-        where ${shelf} group by p.slug order by place limit $3 offset $2
+        select p.slug, row_number() over (order by ${by}) as place
+        from product p ${priced} and ${shelf} order by place limit $3 offset $2
+      ), shown as (
+        select hits.place, ${summaryColumns} from hits join ${pricedProduct} on p.slug = hits.slug
+        left join stock_level l on l.sku = s.sku group by hits.place, p.slug
       ), total as (
-        select count(distinct p.slug) as total from ${pricedProduct} where ${shelf}
+        select count(*) as total from product p ${anyPrice} and ${shelf}
       )
-      select total.total, hits.* from total left join hits on true order by hits.place`,
+      select total.total, shown.* from total left join shown on true order by shown.place`,
     values: [currency, page.offset, page.limit, ...(byCategory ? [page.category] : [])],
   })
   // An offset past the end leaves one row that carries the total alone.
-  const products = rows.filter(row => row.place !== null).map(row => summaryOf(row, currency))
-  return { total: rows[0]?.total ?? 0, products }
+  const found = rows.filter(row => row.place !== null).map(row => summaryOf(row, currency))
+  return pageOf(found, products => ({ total: rows[0]?.total ?? 0, products }))
+}
+
+export function pageOf<T extends SummaryPage>(
+  found: readonly Shelved<ProductSummary>[],
+  make: (products: readonly ProductSummary[]) => T,
+): ShelvedPage<T> {
+  return {
+    of: make(found.map(one => one.of)),
+    skus: found.flatMap(one => one.skus),
+    units: found.flatMap(one => one.units),
+    sizes: found.map(one => one.skus.length),
+  }
 }
 
 /** Summaries of the products that are on the shelf, by slug. */
@@ -79,7 +132,7 @@ export async function readSummaries(
   db: Queryable,
   currency: string,
   slugs: readonly string[],
-): Promise<ReadonlyMap<string, ProductSummary>> {
+): Promise<ReadonlyMap<string, Shelved<ProductSummary>>> {
   if (slugs.length === 0) return new Map()
   const rows = await db.query<SummaryRow>({
     name: 'catalogue-summaries',
@@ -90,16 +143,12 @@ export async function readSummaries(
   return new Map(rows.map(row => [row.slug, summaryOf(row, currency)]))
 }
 
-function summaryOf(row: SummaryRow, currency: string): ProductSummary {
+function summaryOf(row: SummaryRow, currency: string): Shelved<ProductSummary> {
+  const { slug, name, brand, category, image, amount } = row
   return {
-    slug: row.slug,
-    name: row.name,
-    brand: row.brand,
-    category: row.category,
-    image: row.image,
-    amount: row.amount,
-    currency,
-    available: row.available,
+    of: { slug, name, brand, category, image, amount, currency, available: 0 },
+    skus: row.skus.split(','),
+    units: numbersOf(row.units),
   }
 }
 
@@ -118,19 +167,6 @@ export function readProductRows(db: Queryable, currency: string, slug: string): 
       from ${pricedProduct} left join stock_level l on l.sku = s.sku
       where p.on_shelf and p.slug = $2 order by s.position`,
     values: [currency, slug],
-  })
-}
-
-/** Units that can be ordered now, of every SKU of the products. */
-export function readAvailable(
-  db: Queryable,
-  slugs: readonly string[],
-): Promise<readonly { readonly slug: string; readonly sku: string; readonly available: number }[]> {
-  return db.query({
-    name: 'catalogue-available',
-    text: `select s.product as slug, s.sku, coalesce(l.on_hand - l.reserved, 0) as available
-      from sku s left join stock_level l on l.sku = s.sku where s.product = any($1) and s.on_shelf`,
-    values: [slugs],
   })
 }
 

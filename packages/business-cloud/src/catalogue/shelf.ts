@@ -2,50 +2,52 @@ import { type Clock, CloudError, type Logger } from '@aaas/core-cloud/kernel'
 import type { Cache } from '@aaas/support-cloud/cache'
 import type { Queryable } from '@aaas/support-cloud/rdbms'
 import type { SearchResult } from '@aaas/support-cloud/search'
-import type { Category, Product, ProductSummary } from './catalogue-contract.js'
+import type { Category, Product } from './catalogue-contract.js'
 import {
   type PageRequest,
-  readAvailable,
+  pageOf,
   readCategories,
   readPage,
   readProductRows,
   readSkuFacts,
   readSummaries,
-  readVersion,
+  type Shelved,
+  type ShelvedPage,
   type ShelfVersion,
   type SummaryPage,
 } from './shelf-reads.js'
+import { ShelfWatch } from './shelf-watch.js'
 import type { SkuFacts } from './sku-facts.js'
 
-/** How long an answer may stand, milliseconds. Stock is never older than `stockMs`, anything else than `versionMs`. */
-const stockMs = 2_000
-const versionMs = 1_000
+/** How long what only changes with the version of the shelf is kept, milliseconds. */
 const staticMs = 60_000
 
 export interface FoundPage extends SummaryPage {
   readonly brands: readonly { readonly brand: string; readonly count: number }[]
 }
 
-/** A value with the time its stock was read. */
-interface Stocked<T> {
-  readonly value: T
-  readonly at: number
+/** An answer with its stock, as it was put together last. */
+interface Held<T> {
+  value: T
+  units: readonly number[]
+  /** {@link ShelfWatch.looks} of that moment. */
+  looks: number
 }
 
 /**
- * Reads the shelf through the cache. Three ages of data meet here:
- * - the version of the shelf, asked for once a second at most, is part of every key: a change made by any process
- *   shows everywhere within a second, without messages, and an answer loaded too early can never be taken for new;
- * - what only changes with the version (names, prices) is kept for a minute;
- * - whole answers are kept for two seconds, because stock changes without a new version. When one has passed, only the
- *   stock is read again.
+ * Reads the shelf through the cache. Two ages of data meet here:
+ * - the version of the shelf, at most a second old, is part of every key: a change made by any process shows everywhere
+ *   within a second, without messages, and an answer loaded too early can never be taken for new. What only changes with
+ *   the version (names, prices) is kept for a minute;
+ * - stock changes without a new version. The units of all SKUs that were asked for lately come with the version, in one
+ *   statement a second; an answer is the same object for as long as none of its units changed.
  * Every miss is one round trip, and callers that miss together share it. While the database cannot be reached, what is
  * known is shown on, for a minute: people go on browsing through a restart of it.
  */
 export class Shelf {
-  #version: ShelfVersion | undefined
-  #checkedAt = 0
-  #checking: Promise<ShelfVersion> | undefined
+  readonly #watch: ShelfWatch
+  readonly #held = new WeakMap<object, Held<unknown>>()
+  #prefix: { readonly of: ShelfVersion; readonly text: string } | undefined
 
   constructor(
     readonly deps: {
@@ -57,65 +59,68 @@ export class Shelf {
       /** Told once whenever this process sees a new version, the first included. */
       readonly onVersion?: (version: ShelfVersion) => void
     },
-  ) {}
+  ) {
+    this.#watch = new ShelfWatch(deps)
+  }
 
   /** The newest version known, at most a second old. */
   async version(): Promise<ShelfVersion> {
-    if (this.#version !== undefined && this.deps.clock.monotonic() - this.#checkedAt < versionMs) return this.#version
-    this.#checking ??= this.#check()
-      .catch((error: unknown) => this.#goOn(error, this.#version))
-      .finally(() => {
-        this.#checking = undefined
-      })
-    return this.#checking
+    for (;;) {
+      const version = this.#watch.known()
+      if (version !== undefined) return version
+      await this.#watch.look()
+    }
+  }
+
+  /**
+   * A number that stays while nothing of what was read in the last ten seconds is seen to have changed, at most a second
+   * behind the database. It is there at once while it is known, so that a cache may ask for it with every request.
+   */
+  revision(): number | Promise<number> {
+    if (this.#watch.known() !== undefined) return this.#watch.revision
+    return this.#watch.look().then(() => this.#watch.revision)
   }
 
   /** Forgets everything: after a change by this process, or when another one told of a change. */
   async refresh(): Promise<void> {
-    // A check under way may have read before the change: let it end, then ask again.
-    await this.#checking?.catch(() => undefined)
-    this.#version = undefined
+    await this.#watch.forget()
     await this.deps.cache.invalidate(['catalogue'])
   }
 
+  /** Forgets answers: what searches find has changed, the shelf has not. */
+  async forgetAnswers(): Promise<void> {
+    await this.deps.cache.invalidate(['catalogue'])
+    this.#watch.touch()
+  }
+
   async categories(): Promise<readonly Category[]> {
-    return this.#keep(await this.#key('categories'), staticMs, () => readCategories(this.deps.db))
+    return this.#keep(await this.#key('categories'), () => readCategories(this.deps.db))
   }
 
   async page(request: PageRequest): Promise<SummaryPage> {
     const key = await this.#key(`page:${request.category ?? ''}:${request.sort}:${request.offset}:${request.limit}`)
-    return this.#keepStocked(
-      key,
-      () => readPage(this.deps.db, this.deps.currency, request),
-      async page => ({ ...page, products: await this.#restock(page.products) }),
-    )
+    const { db, currency } = this.deps
+    return this.#stocked(await this.#keepShelved(key, () => readPage(db, currency, request)), putPage)
   }
 
   /** One page of a search, kept under `name`; products that left the shelf since are left out. */
   async found(name: string, find: () => Promise<SearchResult>): Promise<FoundPage> {
-    return this.#keepStocked(
-      await this.#key(`search:${name}`),
-      async (): Promise<FoundPage> => {
-        const { total, hits, facets } = await find()
-        const slugs = hits.map(hit => hit.id)
-        const known = await readSummaries(this.deps.db, this.deps.currency, slugs)
-        const brands = (facets.brand ?? []).map(({ value, count }) => ({ brand: value, count }))
-        return { total, brands, products: slugs.flatMap(slug => known.get(slug) ?? []) }
-      },
-      async page => ({ ...page, products: await this.#restock(page.products) }),
-    )
+    const load = async (): Promise<ShelvedPage<FoundPage>> => {
+      const { total, hits, facets } = await find()
+      const slugs = hits.map(hit => hit.id)
+      const known = await readSummaries(this.deps.db, this.deps.currency, slugs)
+      const brands = (facets.brand ?? []).map(({ value, count }) => ({ brand: value, count }))
+      return pageOf(
+        slugs.flatMap(slug => known.get(slug) ?? []),
+        products => ({ total, brands, products }),
+      )
+    }
+    return this.#stocked(await this.#keepShelved(await this.#key(`search:${name}`), load), putPage)
   }
 
   async product(slug: string): Promise<Product> {
-    return this.#keepStocked(
-      await this.#key(`product:${slug}`),
-      () => this.#readProduct(slug),
-      async product => {
-        const units = new Map((await readAvailable(this.deps.db, [slug])).map(row => [row.sku, row.available]))
-        return stocked(product, units)
-      },
-      [`product:${slug}`],
-    )
+    const key = await this.#key(`product:${slug}`)
+    return this.#stocked(await this.#keepShelved(key, () => this.#readProduct(slug), [`product:${slug}`]), putProduct)
   }
 
   async skus(skus: readonly string[]): Promise<ReadonlyMap<string, SkuFacts>> {
@@ -133,83 +138,89 @@ export class Shelf {
     return found
   }
 
-  async #check(): Promise<ShelfVersion> {
-    const seen = await readVersion(this.deps.db)
-    const isNew = seen.version !== this.#version?.version || seen.epoch !== this.#version.epoch
-    this.#version = seen
-    this.#checkedAt = this.deps.clock.monotonic()
-    if (isNew) this.deps.onVersion?.(seen)
-    return seen
-  }
-
-  /** What is known stands in while the database is away; asked again in a second. */
-  #goOn<T>(error: unknown, known: T | undefined): T {
-    if (known === undefined || !CloudError.is(error, 'support.rdbms.unavailable')) throw error
-    this.deps.logger.warn('catalogue: the database is away; what is known is shown', { error })
-    this.#checkedAt = this.deps.clock.monotonic()
-    return known
-  }
-
   async #key(name: string): Promise<string> {
-    const { epoch, version } = await this.version()
-    return `catalogue:${epoch.slice(0, 8)}:${version}:${name}`
+    const version = this.#watch.known() ?? (await this.version())
+    if (this.#prefix?.of !== version) {
+      this.#prefix = { of: version, text: `catalogue:${version.epoch.slice(0, 8)}:${version.version}:` }
+    }
+    return this.#prefix.text + name
   }
 
-  #keep<T>(key: string, ttlMs: number, load: () => Promise<T>, tags: readonly string[] = []): Promise<T> {
-    return this.deps.cache.wrap(key, load, { ttlMs, tags: ['catalogue', ...tags] })
+  #keep<T>(key: string, load: () => Promise<T>, tags: readonly string[] = []): Promise<T> {
+    return this.deps.cache.wrap(key, load, { ttlMs: staticMs, tags: ['catalogue', ...tags] })
   }
 
-  /** Keeps `load`'s answer for a minute, and every two seconds renews its stock by `restock`. */
-  #keepStocked<T>(
-    key: string,
-    load: () => Promise<T>,
-    restock: (old: T) => Promise<T>,
-    tags?: readonly string[],
-  ): Promise<T> {
+  #keepShelved<S extends Shelved<unknown>>(key: string, load: () => Promise<S>, tags?: readonly string[]): Promise<S> {
     return this.#keep(
       key,
-      stockMs,
       async () => {
-        const began = this.deps.clock.monotonic()
-        const first = await this.#keep(
-          `${key}:static`,
-          staticMs,
-          async (): Promise<Stocked<T>> => ({ value: await load(), at: began }),
-          tags,
-        )
-        if (first.at >= began) return first.value
-        return restock(first.value).catch((error: unknown) => this.#goOn(error, first.value))
+        const at = this.deps.clock.monotonic()
+        const shelved = await load()
+        this.#watch.learn(shelved.skus, shelved.units, at)
+        return shelved
       },
       tags,
     )
   }
 
-  async #restock(products: readonly ProductSummary[]): Promise<readonly ProductSummary[]> {
-    if (products.length === 0) return products
-    const units = new Map<string, number>()
-    const rows = await readAvailable(
-      this.deps.db,
-      products.map(product => product.slug),
-    )
-    for (const row of rows) units.set(row.slug, (units.get(row.slug) ?? 0) + row.available)
-    return products.map(product => ({ ...product, available: units.get(product.slug) ?? 0 }))
+  /** The answer with the units of now. @param put - puts units in; `before` is what it made last. */
+  async #stocked<T, S extends Shelved<T>>(
+    shelved: S,
+    put: (shelved: S, units: readonly number[], before: T | undefined) => T,
+  ): Promise<T> {
+    const known = this.#held.get(shelved) as Held<T> | undefined
+    if (known?.looks === this.#watch.looks) return known.value
+    if (this.#watch.units(shelved.skus) === undefined) await this.#watch.follow(shelved.skus)
+    const held = this.#held.get(shelved) as Held<T> | undefined
+    const { looks } = this.#watch
+    // Without an answer of the database the last known stands; see ShelfWatch.
+    const units = this.#watch.units(shelved.skus) ?? held?.units ?? shelved.units
+    if (held === undefined) {
+      const value = put(shelved, units, undefined)
+      this.#held.set(shelved, { value, units, looks })
+      return value
+    }
+    if (units.some((count, index) => count !== held.units[index])) {
+      held.value = put(shelved, units, held.value)
+      held.units = units
+    }
+    held.looks = looks
+    return held.value
   }
 
-  async #readProduct(slug: string): Promise<Product> {
+  async #readProduct(slug: string): Promise<Shelved<Product>> {
     const rows = await readProductRows(this.deps.db, this.deps.currency, slug)
     const [first] = rows
     if (first === undefined) {
       throw new CloudError('business.catalogue.unknown-product', `no product '${slug}' on the shelf`, { field: 'slug' })
     }
     const { name, brand, category, image, description, attributes, currency } = first
-    const skus = rows.map(({ sku, options, amount, available }) => ({ sku, options, amount: amount ?? 0, available }))
+    const skus = rows.map(({ sku, options, amount }) => ({ sku, options, amount: amount ?? 0, available: 0 }))
     const amount = Math.min(...skus.map(sku => sku.amount))
-    const available = skus.reduce((sum, sku) => sum + sku.available, 0)
-    return { slug, name, brand, category, image, amount, currency, available, description, attributes, skus }
+    return {
+      of: { slug, name, brand, category, image, amount, currency, available: 0, description, attributes, skus },
+      skus: skus.map(({ sku }) => sku),
+      units: rows.map(row => row.available),
+    }
   }
 }
 
-function stocked(product: Product, units: ReadonlyMap<string, number>): Product {
-  const skus = product.skus.map(sku => ({ ...sku, available: units.get(sku.sku) ?? 0 }))
-  return { ...product, skus, available: skus.reduce((sum, sku) => sum + sku.available, 0) }
+function putProduct({ of }: Shelved<Product>, units: readonly number[]): Product {
+  const skus = of.skus.map((sku, index) => ({ ...sku, available: units[index] ?? 0 }))
+  return { ...of, skus, available: units.reduce((sum, count) => sum + count, 0) }
+}
+
+function putPage<T extends SummaryPage>(
+  { of, sizes }: ShelvedPage<T>,
+  units: readonly number[],
+  before: T | undefined,
+): T {
+  let place = 0
+  const products = of.products.map((product, index) => {
+    let available = 0
+    for (let left = sizes[index] ?? 0; left > 0; left--) available += units[place++] ?? 0
+    const old = before?.products[index]
+    return old?.available === available ? old : { ...product, available }
+  })
+  return { ...of, products }
 }

@@ -1,4 +1,4 @@
 export { inventoryContract, StockLevel } from './inventory-contract.js'
 export { inventoryMigrations } from './inventory-migration.js'
 export { InventoryService, type ReservationRequest, setInitialStock } from './inventory-service.js'
-export { stockError } from './stock-errors.js'
+export { stockError, stockShortage } from './stock-errors.js'

@@ -43,25 +43,84 @@ create unique index stock_movement_adjust on stock_movement (ref) where kind = '
 create trigger stock_movement_append_only before update or delete or truncate on stock_movement
   for each statement execute function aaas_append_only();
 
-create function stock_reserve(p_owner text, lines jsonb, p_expires_at_ms bigint) returns void language plpgsql as $fn$
+-- Holds the lines of many owners, each owner's all or none: lines are [{owner, sku, quantity}], and where stock is short
+-- whoever comes first in them is served first. Answers the owners that got nothing, with the SKU that stopped them.
+-- An owner that holds something already violates the primary key: nothing is held then.
+-- Plans of connections may be from when the table was empty: arrays and the setting leave index look-ups only.
+create function stock_hold(p_lines jsonb, p_expires_at_ms bigint) returns table (refused text, lacks text, unknown boolean)
+language plpgsql set enable_seqscan = off as $fn$
 declare
-  line record;
+  skus text[];
+  quantities bigint[];
+  enough boolean;
+  losers jsonb := '[]';
 begin
-  -- The rows of the hot table come last: they stay locked until the commit.
+  select array_agg(w.sku order by w.sku), array_agg(w.quantity order by w.sku) into skus, quantities
+  from (select l.sku, sum(l.quantity)::bigint as quantity
+    from jsonb_to_recordset(p_lines) as l(sku text collate "C", quantity bigint) group by l.sku) w;
+  -- All rows are locked before one is changed: what was seen to be enough stays enough.
+  select count(*) = cardinality(skus) and bool_and(h.available >= quantities[array_position(skus, h.sku)]) into enough
+  from (select sku, on_hand - reserved as available from stock_level where sku = any (skus) order by sku
+    for no key update) h;
+  if not enough then
+    losers := stock_losers(p_lines, skus);
+    select jsonb_agg(l.line) into p_lines from jsonb_array_elements(p_lines) with ordinality l(line, position)
+    where not exists (select from jsonb_array_elements(losers) r where r->>'owner' = l.line->>'owner');
+    select array_agg(w.sku), array_agg(w.quantity) into skus, quantities
+    from (select l.sku, sum(l.quantity)::bigint as quantity
+      from jsonb_to_recordset(p_lines) as l(sku text, quantity bigint) group by l.sku) w;
+  end if;
   insert into stock_reservation (owner, sku, quantity, state, expires_at_ms)
-  select p_owner, l.sku, sum(l.quantity), 'held', p_expires_at_ms
-  from jsonb_to_recordset(lines) as l(sku text, quantity bigint) group by l.sku;
-  for line in select sku, quantity from stock_reservation where owner = p_owner order by sku loop
-    update stock_level set reserved = reserved + line.quantity
-    where sku = line.sku and on_hand - reserved >= line.quantity;
-    if not found then
-      perform from stock_level where sku = line.sku;
-      if found then
-        raise exception 'not enough stock of %', line.sku using errcode = 'ST001', detail = line.sku;
-      end if;
-      raise exception 'no stock level of %', line.sku using errcode = 'ST002', detail = line.sku;
+  select l.owner, l.sku, sum(l.quantity), 'held', p_expires_at_ms
+  from jsonb_to_recordset(p_lines) as l(owner text collate "C", sku text collate "C", quantity bigint)
+  group by l.owner, l.sku;
+  update stock_level s set reserved = s.reserved + quantities[array_position(skus, s.sku)] where s.sku = any (skus);
+  return query select r.owner, r.sku, r.unknown
+  from jsonb_to_recordset(losers) as r(owner text, sku text, unknown boolean);
+end $fn$;
+
+-- Who gets nothing when there is too little for all: [{owner, sku, unknown}]. The rows of the SKUs are locked.
+create function stock_losers(p_lines jsonb, p_skus text[]) returns jsonb language plpgsql
+set enable_seqscan = off as $fn$
+declare
+  available jsonb;
+  one record;
+  lack record;
+  losers jsonb := '[]';
+begin
+  select coalesce(jsonb_object_agg(sku, on_hand - reserved), '{}') into available from stock_level
+  where sku = any (p_skus);
+  for one in
+    select owner, array_agg(sku) as skus, array_agg(quantity) as quantities from (
+      select line->>'owner' as owner, line->>'sku' as sku, sum((line->>'quantity')::bigint) as quantity,
+        min(position) as position
+      from jsonb_array_elements(p_lines) with ordinality l(line, position) group by 1, 2) summed
+    group by owner order by min(position)
+  loop
+    select w.sku, available->w.sku is null as unknown into lack
+    from unnest(one.skus, one.quantities) as w(sku, quantity)
+    where coalesce((available->>w.sku)::bigint, 0) < w.quantity order by w.sku collate "C" limit 1;
+    if found then
+      losers := losers || jsonb_build_object('owner', one.owner, 'sku', lack.sku, 'unknown', lack.unknown);
+    else
+      select available || jsonb_object_agg(w.sku, (available->>w.sku)::bigint - w.quantity) into available
+      from unnest(one.skus, one.quantities) as w(sku, quantity);
     end if;
   end loop;
+  return losers;
+end $fn$;
+
+create function stock_reserve(p_owner text, lines jsonb, p_expires_at_ms bigint) returns void language plpgsql as $fn$
+declare
+  lack record;
+begin
+  select * into lack from stock_hold((select jsonb_agg(line || jsonb_build_object('owner', p_owner))
+    from jsonb_array_elements(lines) line), p_expires_at_ms);
+  if not found then return; end if;
+  if lack.unknown then
+    raise exception 'no stock level of %', lack.lacks using errcode = 'ST002', detail = lack.lacks;
+  end if;
+  raise exception 'not enough stock of %', lack.lacks using errcode = 'ST001', detail = lack.lacks;
 end $fn$;
 
 -- held -> confirmed for every line of the owner, or an error.

@@ -18,3 +18,10 @@ export function stockError(error: unknown): unknown {
   const detail = 'detail' in error && typeof error.detail === 'string' ? error.detail : ''
   return new CloudError(entry.code, error.message, { cause: error, details: { [entry.detail]: detail } })
 }
+
+/** The error for an owner that `stock_hold` refused. @param unknown - the SKU has no level at all. */
+export function stockShortage(sku: string, unknown: boolean): CloudError {
+  return unknown
+    ? new CloudError('business.catalogue.unknown-product', `no stock level of ${sku}`, { details: { sku } })
+    : new CloudError('business.inventory.sold-out', `not enough stock of ${sku}`, { details: { sku } })
+}

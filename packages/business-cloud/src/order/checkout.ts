@@ -1,15 +1,15 @@
-import { stockError } from '@aaas/business-cloud/inventory'
 import { chart } from '@aaas/business-cloud/ledger'
 import { type CallContext, CloudError, inherit } from '@aaas/core-cloud/kernel'
 import { sqlState } from '@aaas/support-cloud/rdbms'
-import { bodyHash, type LedgerTransfer, ledgerError } from '@aaas/support-cloud/transaction'
+import { bodyHash, type LedgerTransfer } from '@aaas/support-cloud/transaction'
 import type { Static } from 'typebox'
 import type { PriceBuyer, Quote } from '../pricing/pricing-contract.js'
+import { BatchLanes } from './batch-lanes.js'
 import { type Order, type OrderEvent, type orderContract, placeHook } from './order-contract.js'
 import type { OrderDeps, OrderSku } from './order-deps.js'
 import { orderNumbers, paymentIdOf } from './order-number.js'
 import { readOrder } from './order-reader.js'
-import { retryDeadlock } from './order-transitions.js'
+import { keyConflict, type OrderRows, type PlaceOutcome, placeOrders } from './place-orders.js'
 
 type PlaceInput = Static<(typeof orderContract)['methods']['place']['input']>
 type Placed = { readonly order: Order; readonly accessToken: string }
@@ -21,22 +21,51 @@ interface Request {
   readonly hash: string
 }
 
+/** An order on its way to the database. */
+interface Placement {
+  readonly request: Request
+  readonly rows: OrderRows
+  readonly context: CallContext
+}
+
 interface Draft {
   readonly quote: Quote
   readonly buyer: PriceBuyer
   readonly skus: ReadonlyMap<string, OrderSku>
 }
 
+/** Orders that wait for a lane at most; at any speed more of them would wait beyond their deadline. */
+const mostWaiting = 5_000
+
 const defaults = { unpaidMs: 30 * 60_000, platformFeeBasisPoints: 60, timeZone: 'Asia/Shanghai', supplier: 'merchant' }
 
-/** Checkout: prices the lines and lets rules veto in the instance, then writes everything by one call. */
+/**
+ * Checkout: prices the lines and lets rules veto in the instance, then writes everything by one call, which orders that
+ * come at the same time share.
+ */
 export class Checkout {
   readonly #config: typeof defaults
+  readonly #lanes: BatchLanes<Placement, PlaceOutcome>
   readonly #number: (atMs: number) => string
 
   constructor(readonly deps: OrderDeps) {
     this.#config = { ...defaults, ...deps.config }
     this.#number = orderNumbers(deps.ids, this.#config.timeZone)
+    this.#lanes = new BatchLanes({
+      // While one waits for the disk the other uses the processor.
+      lanes: 2,
+      most: 32,
+      keyOf: placement => placement.request.key,
+      refusal: placement => this.#refusal(placement),
+      run: async placements => {
+        const outcomes = await placeOrders(
+          deps.database,
+          placements.map(one => one.rows),
+        )
+        if (outcomes.some(one => one.status === 'fulfilled' && one.value === 'placed')) deps.wake?.()
+        return outcomes
+      },
+    })
   }
 
   async place(input: PlaceInput, context: CallContext): Promise<Placed> {
@@ -50,17 +79,28 @@ export class Checkout {
       if (earlier !== undefined) return earlier
       throw error
     }
+    if (this.#lanes.waiting >= mostWaiting) {
+      throw new CloudError('business.order.overloaded', `${mostWaiting} orders are waiting already`)
+    }
     for (let attempt = 1; ; attempt++) {
-      const { order, accessToken, statement } = this.#write(request, draft)
+      const { order, accessToken, rows } = this.#write(request, draft)
       try {
-        const replayed = await this.#run(statement, request)
-        if (replayed !== undefined) return replayed
-        this.deps.wake?.()
-        return { order, accessToken }
+        const outcome = await this.#lanes.add({ request, rows, context })
+        if (outcome === 'placed') return { order, accessToken }
+        const earlier = await this.#earlier(request)
+        if (earlier === undefined) throw new CloudError('core.kernel.internal', 'the order of a used key is gone')
+        return earlier
       } catch (error) {
         if (!isTakenNumber(error) || attempt === 3) throw error
       }
     }
+  }
+
+  /** Whoever gave up while the order waited must not get one. */
+  #refusal({ context }: Placement): Error | undefined {
+    if (context.signal.aborted) return CloudError.from(context.signal.reason)
+    if (context.deadline > this.deps.clock.now()) return undefined
+    return new CloudError('core.contract.deadline-exceeded', 'the order waited beyond its deadline')
   }
 
   async #draft(input: PlaceInput, context: CallContext): Promise<Draft> {
@@ -93,42 +133,24 @@ export class Checkout {
     return { quote, buyer, skus }
   }
 
-  /** @returns an answer for a repeat, or undefined when the order was placed now. */
-  async #run(statement: string, request: Request): Promise<Placed | undefined> {
-    const call = async (): Promise<Placed | undefined> => {
-      const [row] = await this.deps.database.query<{ placed: { number: string; replayed: boolean } }>({
-        name: 'order_place',
-        text: 'select order_place($1) as placed',
-        values: [statement],
-      })
-      return row?.placed.replayed === true ? this.#earlier(request) : undefined
-    }
-    try {
-      return await retryDeadlock(call)
-    } catch (error) {
-      if (sqlState(error) === 'OR001') throw conflict(error)
-      throw stockError(ledgerError(error))
-    }
-  }
-
   async #earlier(request: Request): Promise<Placed | undefined> {
     const stored = await readOrder(this.deps.database, 'idempotency_key', request.key)
     if (stored === undefined) return undefined
-    if (stored.bodyHash !== request.hash) throw conflict()
+    if (stored.bodyHash !== request.hash) throw keyConflict()
     return { order: stored.order, accessToken: stored.accessToken }
   }
 
-  /** The order as it will be answered, and the argument of `order_place`. */
-  #write(request: Request, draft: Draft): Placed & { readonly statement: string } {
-    const { input } = request
+  /** The order as it will be answered and as it is written. */
+  #write(request: Request, draft: Draft): Placed & { readonly rows: OrderRows } {
+    const { input, key, hash } = request
     const { quote, buyer } = draft
     const at = this.deps.clock.now()
     const number = this.#number(at)
     const accessToken = this.deps.ids.token(20)
     const { supplier } = this.#config
     const lines = quote.lines.map(line => ({ ...line, ...skuOf(draft, line.sku) }))
-    const { suppliers, transfers } = this.#money(quote, number)
     const { currency, subtotal, freight, total } = quote
+    const { fee, transfers, sale, feeId } = this.#money(quote, number)
     const expires = at + this.#config.unpaidMs
     const order: Order = {
       number,
@@ -143,24 +165,30 @@ export class Checkout {
       ...{ number, state: 'unpaid', total, currency, buyer, at },
       lines: quote.lines.map(({ sku, quantity, amount }) => ({ sku, quantity, amount })),
     }
-    const statement = JSON.stringify({
-      ...{
-        number,
-        key: request.key,
-        hash: request.hash,
-        token: accessToken,
-        party: input.partyId,
-        groups: buyer.groups,
-      },
-      ...{ language: input.language, address: input.address, currency, subtotal, freight, total, at, expires },
-      units: quote.lines.reduce((sum, line) => sum + line.quantity, 0),
-      lines: lines.map((line, index) => ({ ...line, position: index + 1, supplier })),
-      ...{ suppliers, transfers, event, eventId: this.deps.ids.uuid() },
-    })
-    return { order, accessToken, statement }
+    const rows: OrderRows = {
+      number,
+      order: JSON.stringify({
+        ...{ number, key, hash, token: accessToken, party: input.partyId, groups: buyer.groups },
+        ...{ language: input.language, address: input.address, currency, subtotal, freight, total, at, expires },
+        units: quote.lines.reduce((sum, line) => sum + line.quantity, 0),
+        ...{ event, eventId: this.deps.ids.uuid() },
+      }),
+      lines: rowsOf(lines.map((line, index) => ({ ...line, owner: number, position: index + 1, supplier }))),
+      supplier: JSON.stringify({ owner: number, supplier, currency, amount: total, fee, sale, fee_id: feeId }),
+      transfers: rowsOf(transfers),
+    }
+    return { order, accessToken, rows }
   }
 
-  #money(quote: Quote, number: string): { suppliers: readonly object[]; transfers: readonly LedgerTransfer[] } {
+  #money(
+    quote: Quote,
+    number: string,
+  ): {
+    readonly fee: number
+    readonly sale: string | undefined
+    readonly feeId: string | undefined
+    readonly transfers: readonly LedgerTransfer[]
+  } {
     const { currency, total } = quote
     const fee = Math.floor((total * this.#config.platformFeeBasisPoints) / 10_000)
     const sale = total > 0 ? this.deps.ids.uuid() : undefined
@@ -180,7 +208,7 @@ export class Checkout {
     if (feeId !== undefined) {
       transfers.push({ ...pending, id: feeId, debit: chart.revenue, credit: chart.fees, amount: fee, code: 'fee' })
     }
-    return { suppliers: [{ supplier: this.#config.supplier, amount: total, fee, sale, fee_id: feeId }], transfers }
+    return { fee, sale, feeId, transfers }
   }
 }
 
@@ -210,6 +238,7 @@ function isTakenNumber(error: unknown): boolean {
   return sqlState(error) === '23505' && (error as { constraint?: unknown }).constraint === 'trade_order_pkey'
 }
 
-function conflict(cause?: unknown): CloudError {
-  return new CloudError('business.order.conflict', 'the idempotency key was used with another order', { cause })
+/** The elements of a JSON array without its brackets. */
+function rowsOf(rows: readonly object[]): string {
+  return JSON.stringify(rows).slice(1, -1)
 }

@@ -1,52 +1,11 @@
 /**
- * One checkout and one transition, each one call in one transaction. Locks are taken in one order everywhere:
- * order, stock in order of SKU, ledger accounts. Stock before ledger: a queue at a popular SKU holds no account.
+ * One transition, one call in one transaction. Locks are taken in one order everywhere: order, stock in order of SKU,
+ * ledger accounts. Stock before ledger: a queue at a popular SKU holds no account.
  *
- * `order_place` answers `{number, replayed}`; a key used with another body raises OR001. What stock and ledger refuse
- * they raise themselves, and nothing is left behind.
- * `order_transition` answers `{applied, state, from?, reason?}` and raises nothing but what cannot be: its caller
- * may want to
- * go on in the same transaction. `reason` is unknown, state, amount or expired.
+ * `order_transition` answers `{applied, state, from?, reason?}` and raises nothing but what cannot be: its caller may
+ * want to go on in the same transaction. `reason` is unknown, state, amount or expired.
  */
 export const orderFunctionsSql = `
-create function order_place(o jsonb) returns jsonb language plpgsql as $fn$
-declare
-  made text;
-  hash text;
-begin
-  insert into trade_order (number, state, idempotency_key, body_hash, access_token, party_id, buyer_groups, language,
-    address, currency, subtotal, freight, total, units, placed_at_ms, expires_at_ms)
-  select n.number, 'unpaid', n.key, n.hash, n.token, n.party, n.groups, n.language, n.address, n.currency, n.subtotal,
-    n.freight, n.total, n.units, n.at, n.expires
-  from jsonb_to_record(o) as n(number text, key text, hash text, token text, party text, groups jsonb, language text,
-    address jsonb, currency text, subtotal bigint, freight bigint, total bigint, units bigint, at bigint, expires
-      bigint)
-  on conflict (idempotency_key) do nothing
-  returning number into made;
-  if made is null then
-    select number, body_hash into made, hash from trade_order where idempotency_key = o->>'key';
-    if hash = o->>'hash' then return jsonb_build_object('number', made, 'replayed', true); end if;
-    raise exception 'the idempotency key was used with another order' using errcode = 'OR001';
-  end if;
-  with lines as (
-    insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount,
-      adjustments, amount)
-    select made, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments,
-      l.amount
-    from jsonb_to_recordset(o->'lines') as l(position int, supplier text, sku text, slug text, name jsonb, image text,
-      quantity bigint, "unitAmount" bigint, adjustments jsonb, amount bigint)
-  ), suppliers as (
-    insert into supplier_order (order_number, supplier, state, currency, amount, fee, sale_transfer, fee_transfer)
-    select made, s.supplier, 'unpaid', o->>'currency', s.amount, s.fee, s.sale, s.fee_id
-    from jsonb_to_recordset(o->'suppliers') as s(supplier text, amount bigint, fee bigint, sale uuid, fee_id uuid)
-  )
-  insert into aaas_outbox (event_id, topic, key, payload)
-  values ((o->>'eventId')::uuid, 'order.placed', made, o->'event');
-  perform stock_reserve(made, o->'lines', null);
-  if jsonb_array_length(o->'transfers') > 0 then perform ledger_apply(o->'transfers'); end if;
-  return jsonb_build_object('number', made, 'replayed', false);
-end $fn$;
-
 -- An id that is the same for every repeat, from the transfer it belongs to and what is done to it.
 create function order_transfer_id(p_purpose text, p_transfer uuid) returns uuid language sql immutable as $fn$
   select md5(p_purpose || ':' || p_transfer)::uuid

@@ -96,7 +96,7 @@ export function callContext(key?: string, actor?: Actor): CallContext {
   }
 }
 
-export const address = { name: '王小明', phone: '13800000000', region: '上海', line: '1 Road' }
+const address = { name: '王小明', phone: '13800000000', region: '上海', line: '1 Road' }
 
 export type Line = readonly [sku: string, quantity: number]
 

@@ -14,7 +14,7 @@ export interface BusFixture extends AsyncDisposable {
 export type SuiteTest = (name: string, fn: () => Promise<void>) => unknown
 
 /** Two ends of one bus. */
-export interface Ends {
+interface Ends {
   readonly near: Bus
   readonly far: Bus
   readonly clock: Clock

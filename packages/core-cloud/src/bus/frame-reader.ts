@@ -5,7 +5,7 @@ import { type HeaderBlock, isHeaderBlock } from './headers.js'
 import { type HubLink, identityForm, maxPayloadBytes, type PeerLink } from './link.js'
 
 /** Reads the fields of one frame in order; every read checks the end. */
-export class FrameCursor {
+class FrameCursor {
   #bytes: Buffer = Buffer.alloc(0)
   #at = 0
 

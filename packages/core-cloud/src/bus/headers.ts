@@ -8,9 +8,9 @@ import type { BusHeaders } from './bus.js'
 export type HeaderBlock = Buffer
 
 /** Most headers of a message. */
-export const maxHeaders = 32
+const maxHeaders = 32
 /** Most bytes of a message's header block. */
-export const maxHeaderBytes = 16_384
+const maxHeaderBytes = 16_384
 
 export const noHeaders: HeaderBlock = Buffer.alloc(0)
 

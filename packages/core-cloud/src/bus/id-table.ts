@@ -1,5 +1,5 @@
 /** Entries of a table at a time. */
-export const maxTableEntries = 1 << 20
+const maxTableEntries = 1 << 20
 
 const indexMask = maxTableEntries - 1
 

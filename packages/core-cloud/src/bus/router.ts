@@ -15,7 +15,7 @@ export interface RouterLimits {
   readonly maxSubscriptions: number
 }
 
-export const defaultRouterLimits: RouterLimits = { maxRequests: 16_384, maxSubscriptions: 4_096 }
+const defaultRouterLimits: RouterLimits = { maxRequests: 16_384, maxSubscriptions: 4_096 }
 
 /** Subjects whose receivers are remembered; a hostile sender of ever new subjects only empties it. */
 const routeCacheSize = 4_096

@@ -1,7 +1,7 @@
 import { CloudError } from '../kernel/errors.js'
 
 /** Longest subject or pattern, characters. */
-export const maxSubjectLength = 255
+const maxSubjectLength = 255
 
 const subjectForm = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
 const patternForm = /^(([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*(\.>)?|>)$/

@@ -10,7 +10,7 @@ import { localBus } from './memory-bus.js'
 import { Router, type RouterLimits } from './router.js'
 
 /** A unix socket's name holds at most this many bytes; more are cut silently by some systems. */
-export const maxSocketPathBytes = 107
+const maxSocketPathBytes = 107
 
 /** Bounds of a hub. */
 export interface BusHubLimits extends RouterLimits, HubConnectionLimits {
@@ -86,7 +86,7 @@ export async function listenBus(options: ListenOptions): Promise<BusHub> {
 }
 
 /** @throws CloudError `core.kernel.invalid-config` for a name that cannot be stamped on messages. */
-export function checkIdentity(identity: BusIdentity): void {
+function checkIdentity(identity: BusIdentity): void {
   if (!identityForm.test(identity.name)) {
     throw new CloudError(
       'core.kernel.invalid-config',

@@ -15,7 +15,7 @@ export function httpService<C extends Contract>(contract: C, handlers: Handlers<
 }
 
 /** A method at its place. */
-export interface HttpRoute {
+interface HttpRoute {
   readonly operation: Operation
   readonly status: number
   /** Names of the path's parameters in order. */

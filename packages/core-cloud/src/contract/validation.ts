@@ -36,7 +36,7 @@ export function checkInput(schema: TSchema, value: unknown, what: string): void 
   throw invalidInput(flawOf(schema, value), what)
 }
 
-export function invalidInput({ field, reason }: Flaw, what: string): CloudError {
+function invalidInput({ field, reason }: Flaw, what: string): CloudError {
   return new CloudError('core.contract.invalid-input', `${what}: ${field === '' ? 'the input' : field} ${reason}`, {
     field,
   })

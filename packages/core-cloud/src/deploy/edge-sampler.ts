@@ -3,7 +3,7 @@ import type { LatencyHistogram, LatencyHistogramJson, MetricsStore } from '@aaas
 import type { Clock } from '../kernel/clock.js'
 
 /** The part of the edge's counters that is used here; sums since the edge (or the upstream) began. */
-export interface TrafficCounters {
+interface TrafficCounters {
   readonly requests: number
   readonly failures: number
   readonly retried: number

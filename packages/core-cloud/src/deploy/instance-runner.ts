@@ -8,6 +8,7 @@ import type { Logger } from '../kernel/logger.js'
 import type { FromInstance, InstanceCheck, InstanceOptions, ParentChannel, ToInstance } from './instance-messages.js'
 import { loadProgram } from './load-program.js'
 import type { RunningProgram } from './program.js'
+import { warmUp } from './warm-up.js'
 
 export interface InstanceRunnerOptions {
   readonly channel: ParentChannel<ToInstance, FromInstance>
@@ -62,6 +63,7 @@ export function runInstance(options: InstanceRunnerOptions): void {
       await applied
       await untilHealthy(parts.program, clock, logger)
       await listen(parts.server, wanted.httpSocket)
+      await warmUp({ socketPath: wanted.httpSocket, paths: parts.program.warmUp ?? [], clock })
       await channel.send({ type: 'ready' })
     } catch (error) {
       logger.error('the instance could not start', { error })

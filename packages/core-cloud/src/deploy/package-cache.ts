@@ -5,7 +5,7 @@ import type { PackageJson, PackageRef } from '../cloudware/manifest.js'
 import { CloudError } from '../kernel/errors.js'
 
 /** Where tarballs come from: `packageChunk` of the control plane. */
-export type ReadChunk = (input: {
+type ReadChunk = (input: {
   readonly digest: string
   readonly offset: number
 }) => Promise<{ readonly base64: string; readonly total: number; readonly signature?: unknown }>

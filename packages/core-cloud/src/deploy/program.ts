@@ -37,6 +37,12 @@ export interface InstanceContext extends Omit<ReleaseContext, 'signal'> {
 export interface RunningProgram extends AsyncDisposable {
   /** Serves HTTP requests that came through the edge. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void
+  /**
+   * Paths that visitors ask for most, at most 200. The instance asks itself for each before it counts as ready, so that
+   * the first visitors of a replacement do not wait for cold caches and uncompiled code. Answers are dropped, failures
+   * too; what takes longer than two seconds in all is left out.
+   */
+  readonly warmUp?: readonly string[]
   /** Where cloudware keeps its state; absent: packages that use state get an error. */
   readonly state?: (packageName: string) => CloudwareState
   /** Resolves when the instance can serve; rejects with the reason when not. Called at start and every few seconds. */

@@ -41,7 +41,7 @@ export interface PlanContext {
   readonly newId: () => string
 }
 
-export const defaultHealthyDeadlineMs = 30_000
+const defaultHealthyDeadlineMs = 30_000
 /** Crashes before it was ready after which a new revision is given up. */
 const maxStartCrashes = 2
 /** Crashes after it was ready after which a new revision is given up while it is being rolled out. */

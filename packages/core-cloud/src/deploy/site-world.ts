@@ -23,7 +23,7 @@ export interface WorldInstance {
 }
 
 /** A place that a crashed instance left. */
-export interface Vacancy {
+interface Vacancy {
   readonly revision: string
   readonly notBefore: number
   readonly restarts: number
@@ -46,7 +46,7 @@ export interface Failure {
   readonly reason: string
 }
 
-export interface CrashedInstance {
+interface CrashedInstance {
   readonly id: string
   readonly version: number
   readonly startedAt: number
@@ -76,7 +76,7 @@ export interface SiteWorld {
 }
 
 /** Crashes of the revision that is being rolled out. */
-export interface Trial {
+interface Trial {
   readonly revision: string
   readonly whileStarting: number
   readonly whenReady: number
@@ -122,7 +122,7 @@ export function releaseKeyOf(site: DesiredSite): string {
 }
 
 /** Milliseconds before try number `attempt` (from 1): 0, 250, 500 ... 30_000. */
-export function backoffMs(attempt: number): number {
+function backoffMs(attempt: number): number {
   return attempt <= 1 ? 0 : Math.min(maxBackoffMs, firstBackoffMs * 2 ** (attempt - 2))
 }
 

@@ -61,7 +61,11 @@ export class CloudError extends Error {
 
   /** True for a CloudError of any copy of this package, optionally of one code. */
   static is(value: unknown, code?: ErrorCode): value is CloudError {
-    return value instanceof Error && marker in value && (code === undefined || (value as unknown as CloudError).code === code)
+    return (
+      value instanceof Error &&
+      marker in value &&
+      (code === undefined || (value as unknown as CloudError).code === code)
+    )
   }
 
   /** @returns the value itself when it is a CloudError, else `core.kernel.internal` with the value as cause. */
@@ -80,7 +84,11 @@ export class CloudError extends Error {
     return new CloudError(known ? (body.code as ErrorCode) : 'core.contract.remote-error', body.message, {
       retryable: body.retryable,
       ...(body.field === undefined ? {} : { field: body.field }),
-      ...(known ? (body.details === undefined ? {} : { details: body.details }) : { details: { ...body.details, code: body.code } }),
+      ...(known
+        ? body.details === undefined
+          ? {}
+          : { details: body.details }
+        : { details: { ...body.details, code: body.code } }),
     })
   }
 }

@@ -7,7 +7,15 @@ export { type ErrorCode, errorCodeEntry, errorCodes } from './error-codes.js'
 export { CloudError, type CloudErrorOptions, type ErrorBody, type ErrorDetails } from './errors.js'
 export type { Ids } from './ids.js'
 export { Lifecycle } from './lifecycle.js'
-export { createLogger, formatLogRecord, type LogFields, type Logger, type LogLevel, type LogRecord, silentLogger } from './logger.js'
+export {
+  createLogger,
+  formatLogRecord,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  type LogRecord,
+  silentLogger,
+} from './logger.js'
 export { systemClock } from './system-clock.js'
 export { systemIds } from './system-ids.js'
 export { systemLogger } from './system-logger.js'

@@ -31,7 +31,8 @@ export class Lifecycle implements AsyncDisposable {
 
   /** Registers a part that was just started. @throws CloudError `core.kernel.stopped` once the stop began. */
   add(part: Part): void {
-    if (this.#stopping) throw new CloudError('core.kernel.stopped', `cannot start ${part.name}: the lifecycle is stopping`)
+    if (this.#stopping)
+      throw new CloudError('core.kernel.stopped', `cannot start ${part.name}: the lifecycle is stopping`)
     this.#parts.push(part)
   }
 

@@ -63,7 +63,12 @@ export function formatLogRecord(record: LogRecord, maxChars = 16_384): string {
     },
   )
   if (text.length <= maxChars) return text
-  return JSON.stringify({ at: record.at, level: record.level, message: record.message.slice(0, maxChars / 2), truncated: true })
+  return JSON.stringify({
+    at: record.at,
+    level: record.level,
+    message: record.message.slice(0, maxChars / 2),
+    truncated: true,
+  })
 }
 
 function errorFields(error: Error): Record<string, unknown> {
@@ -72,6 +77,9 @@ function errorFields(error: Error): Record<string, unknown> {
     ...('code' in error ? { code: error.code } : {}),
     text: error.message,
     ...(error.cause instanceof Error ? { cause: errorFields(error.cause) } : {}),
-    stack: error.stack?.split('\n').slice(1, 6).map(line => line.trim()),
+    stack: error.stack
+      ?.split('\n')
+      .slice(1, 6)
+      .map(line => line.trim()),
   }
 }

@@ -73,7 +73,7 @@ function wantsPage(request: IncomingMessage): boolean {
 }
 
 /** The better liked of the two languages; English when neither is named. */
-export function languageOf(header: string | undefined): Language {
+function languageOf(header: string | undefined): Language {
   let best: { readonly language: Language; readonly weight: number } = { language: 'en', weight: 0 }
   for (const item of (header ?? '').slice(0, 500).split(',')) {
     const [tag = '', ...parameters] = item.trim().toLowerCase().split(';')

@@ -356,18 +356,24 @@ function withDefaults(limits: EdgeLimits): Required<EdgeLimits> {
 /** Host and path of a request, also of the absolute form; undefined when it names no host or several. */
 function addressOf(request: IncomingMessage): { readonly host: string; readonly url: string } | undefined {
   const url = request.url ?? ''
-  const absolute = /^https?:\/\/([^/?#]+)(.*)$/i.exec(url)
+  const absolute = url.startsWith('/') ? null : /^https?:\/\/([^/?#]+)(.*)$/i.exec(url)
   if (absolute !== null) {
     const rest = absolute[2] ?? ''
     return { host: absolute[1] ?? '', url: rest.startsWith('/') ? rest : `/${rest}` }
   }
   const { host } = request.headers
-  // Node keeps the first of several; two readers that choose differently are how requests reach the wrong site.
-  const hosts = request.rawHeaders.filter(
-    (name, index) => index % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host',
-  )
-  if (host === undefined || hosts.length !== 1 || !/^[\w.\-:[\]]{1,255}$/.test(host)) return undefined
+  if (host === undefined || !hasOneHost(request.rawHeaders) || !/^[\w.\-:[\]]{1,255}$/.test(host)) return undefined
   return { host, url }
+}
+
+/** Node keeps the first of several; two readers that choose differently are how requests reach the wrong site. */
+function hasOneHost(raw: readonly string[]): boolean {
+  let count = 0
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index]
+    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1
+  }
+  return count === 1
 }
 
 /** What the parser refuses (both framings at once, bad names, too large a head, too slow) ends the connection. */

@@ -47,6 +47,8 @@ export class Exchange implements ExchangeEvents {
   /** Why an attempt failed that the instance may have seen. */
   #lastError: Error | undefined
   #head: ResponseHead | undefined
+  /** A body that is short enough for one plain write, one character a byte; longer ones are in `#parts`. */
+  #text = ''
   #parts: Buffer[] = []
   #received = 0
   /** True once a byte of the answer went to the client: from then on nothing can be taken back. */
@@ -129,12 +131,12 @@ export class Exchange implements ExchangeEvents {
     const { clock, response, bufferBytes } = this.#options
     this.lastActivity = clock.monotonic()
     this.#received += bytes.length
-    const copy = Buffer.from(bytes)
     if (!this.#passing) {
-      this.#parts.push(copy)
+      if (this.#short) this.#text += bytes.toString('latin1')
+      else this.#parts.push(Buffer.from(bytes))
       return true
     }
-    if (response.write(copy) || response.writableLength <= bufferBytes) return true
+    if (response.write(Buffer.from(bytes)) || response.writableLength <= bufferBytes) return true
     response.once('drain', () => {
       this.lastActivity = clock.monotonic()
       this.#connection?.resume()
@@ -152,17 +154,18 @@ export class Exchange implements ExchangeEvents {
   }
 
   /**
-   * A body as text of one byte a character leaves with its head in one plain write; a Buffer would take a gathering
-   * write, which costs more than all the rest of the way back.
+   * A body as text of one byte a character leaves with its head in one plain write; Buffers would take a gathering
+   * write, and memory outside the heap for each, which costs more than all the rest of the way back.
    */
   #sendWhole(): void {
     const { response } = this.#options
-    const first = this.#parts[0]
-    if (first === undefined) response.end()
-    else if (this.#received <= plainWriteBytes) {
-      const body = this.#parts.length === 1 ? first : Buffer.concat(this.#parts)
-      response.end(body.toString('latin1'), 'latin1')
-    } else response.end(this.#parts.length === 1 ? first : Buffer.concat(this.#parts))
+    const [first, second] = this.#parts
+    if (this.#short) response.end(this.#text, 'latin1')
+    else response.end(second === undefined ? first : Buffer.concat(this.#parts))
+  }
+
+  get #short(): boolean {
+    return this.#head !== undefined && this.#head.length <= plainWriteBytes
   }
 
   onFail(failure: ConnectionFailure): void {
@@ -174,6 +177,7 @@ export class Exchange implements ExchangeEvents {
       const { pools, turn } = this.#options
       this.#leave()
       this.#head = undefined
+      this.#text = ''
       this.#parts = []
       this.#received = 0
       this.#tried.push(pool)

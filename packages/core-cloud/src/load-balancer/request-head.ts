@@ -78,7 +78,7 @@ function connectionNames(value: string | undefined): ReadonlySet<string> | undef
 }
 
 /** The cookie header without cookies whose name starts with `aaas_console`; may be empty. */
-export function withoutConsoleCookies(header: string): string {
+function withoutConsoleCookies(header: string): string {
   return header
     .split(';')
     .map(pair => pair.trim())

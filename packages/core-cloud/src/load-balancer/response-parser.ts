@@ -1,5 +1,5 @@
 /** How the end of a response's body is told. */
-export type Framing = 'none' | 'length' | 'chunked' | 'close'
+type Framing = 'none' | 'length' | 'chunked' | 'close'
 
 /** The head of a final response, without hop-by-hop headers. */
 export interface ResponseHead {

@@ -3,7 +3,7 @@ import type { LogLevel } from '../kernel/logger.js'
 import type { LogQuery, StoredLogRecord } from './log-store.js'
 
 /** Most characters of one line. */
-export const maxLineChars = 64 * 1024
+const maxLineChars = 64 * 1024
 /** Most characters of the records of one page. */
 export const maxPageChars = 4 * 1024 * 1024
 

@@ -10,8 +10,15 @@ export interface CliContext {
   readonly ids: Ids
   readonly output: Output
   readonly environment: NodeJS.ProcessEnv
+  /** Aborts at the first Ctrl-C once it was asked for; the second ends the process. */
+  readonly interrupted: () => AbortSignal
 }
 
 export function clientOf(context: CliContext): SiteCenterClient {
   return connect({ home: context.home, clock: context.clock, ids: context.ids })
+}
+
+/** Progress goes to standard error, so that standard output stays the result; with `--json` there is none. */
+export function progressOf({ output }: CliContext): (text: string) => void {
+  return output.json ? () => undefined : text => output.error(text)
 }

@@ -1,15 +1,22 @@
 import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hostMainModule, type HostStart } from '@aaas/core-cloud/deploy'
-import { type Clock, type Ids, Lifecycle, type Logger } from '@aaas/core-cloud/kernel'
-import { type RunningPostgres, startPostgres } from '@aaas/support-cloud/rdbms'
+import { type Clock, CloudError, type Ids, Lifecycle, type Logger } from '@aaas/core-cloud/kernel'
+import { type RunningPostgres, startPostgres, systemSearchPath } from '@aaas/support-cloud/rdbms'
 import type { ControlOptions } from '../site-center/index.js'
+import { checkPort } from './free-port.js'
 import { PlatformChildren } from './platform-children.js'
-import { keptSecret, type PlatformHome, prepareHome } from './platform-home.js'
-import { takePlatformLock } from './platform-lock.js'
+import { isNewHome, keptSecret, type PlatformHome, prepareHome, removeNewHome } from './platform-home.js'
+import { alreadyRunning, lockHolder, takePlatformLock } from './platform-lock.js'
+import { PostgresKeeper } from './postgres-keeper.js'
 import { ensurePublisherKey, localPublisher } from './publisher.js'
 
 const hostId = 'host-1'
+
+/** Both listen on this machine only; a proxy in front speaks to everybody else. */
+const consoleHost = '127.0.0.1'
+const edgeHost = '127.0.0.1'
 
 export interface LauncherOptions {
   readonly home: PlatformHome
@@ -21,60 +28,104 @@ export interface LauncherOptions {
   readonly ids: Ids
   readonly logger: Logger
   readonly progress: (text: string) => void
+  /** Ends a start that is under way; what was started is stopped again. */
+  readonly signal?: AbortSignal
 }
 
 export interface RunningPlatform extends AsyncDisposable {
   readonly edgePort: number
   readonly consolePort: number
+  /** The database server that runs now. */
   readonly postgres: RunningPostgres
   /** Process ids by name: control, host. */
   pids(): Readonly<Record<string, number | undefined>>
 }
 
 /**
- * Starts a whole platform on this machine: PostgreSQL, control, host. Control and host are started again when they die.
- * Everything ends with this process, however it ends.
+ * Starts a whole platform on this machine: PostgreSQL, control, host. Each is started again when it dies.
+ * Everything ends with this process, however it ends. A first start that fails leaves no data directory behind.
  * @throws CloudError naming what is wrong: port in use, data directory not writable or of a newer version, another
  *   platform on the same directory, no PostgreSQL.
  */
 export async function launchPlatform(options: LauncherOptions): Promise<RunningPlatform> {
-  const { home, clock, ids, progress } = options
-  prepareHome(home)
-  const unlock = takePlatformLock(home.lockFile, process.pid)
+  const { home, clock } = options
+  const fresh = isNewHome(home)
+  await checkBefore(options)
   const lifecycle = new Lifecycle({ clock, deadlineMs: 25_000 })
-  lifecycle.add({
-    name: 'lock',
-    dispose: async () => {
-      rmSync(home.endpointFile, { force: true })
-      unlock()
-    },
-  })
   try {
-    progress('starting PostgreSQL')
-    const postgres = lifecycle.use(
-      'postgres',
-      await startPostgres({
-        dataDir: home.postgresDir,
-        socketDir: home.runDir,
-        clock,
-        ids,
-        logger: options.logger,
-        ...(options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl }),
-      }),
-    )
-    const children = new PlatformChildren({ logDir: home.dir, environment: childEnvironment(), clock, logger: options.logger })
-    lifecycle.add({ name: 'control and host', dispose: () => children.stop() })
-    progress('starting control')
-    const control = await children.start('control', controlMain, controlOptions(options, postgres))
-    progress('starting host')
-    const host = await children.start('host', hostMainModule, hostOptions(options))
-    const endpoint = { edgePort: Number(host.edgePort), consolePort: Number(control.consolePort) }
-    writeFileSync(home.endpointFile, JSON.stringify(endpoint))
-    return { ...endpoint, postgres, pids: () => children.pids(), [Symbol.asyncDispose]: () => lifecycle.stop() }
+    prepareHome(home)
+    const unlock = takePlatformLock(home.lockFile, process.pid, clock.now())
+    lifecycle.add({
+      name: 'lock',
+      dispose: async () => {
+        rmSync(home.endpointFile, { force: true })
+        unlock()
+      },
+    })
+    return await start(options, lifecycle)
   } catch (error) {
     await lifecycle.stop().catch(() => undefined)
+    // What nobody foresaw keeps its logs; what has a name has said everything.
+    const explained = CloudError.is(error) && error.code !== 'core.kernel.internal' && error.code !== 'core.deploy.already-running'
+    if (fresh && explained) removeNewHome(home)
     throw error
   }
+}
+
+/** Everything that can be refused before anything is made. */
+async function checkBefore({ home, edgePort, consolePort }: LauncherOptions): Promise<void> {
+  const holder = lockHolder(home.lockFile)
+  if (holder !== undefined && holder !== process.pid) throw alreadyRunning(holder)
+  if (edgePort !== 0 && edgePort === consolePort) {
+    throw new CloudError('core.kernel.invalid-config', `AAAS_PORT and AAAS_CONSOLE_PORT are both ${edgePort}`, { field: 'AAAS_CONSOLE_PORT' })
+  }
+  await checkPort(edgePort, 'AAAS_PORT', edgeHost)
+  await checkPort(consolePort, 'AAAS_CONSOLE_PORT', consoleHost)
+}
+
+async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<RunningPlatform> {
+  const { home, clock, logger, progress, signal } = options
+  progress('starting PostgreSQL')
+  const keeper = lifecycle.use('postgres', await PostgresKeeper.open({ start: () => openPostgres(options), clock, logger }))
+  signal?.throwIfAborted()
+  const children = new PlatformChildren({ clock, logger })
+  // The host first: its instances finish what they do while control and the database still answer.
+  lifecycle.add({ name: 'control and host', dispose: () => children.stop(['host', 'control']) })
+  const logFile = (name: string): string => join(home.dir, `${name}.log`)
+  progress('starting control')
+  const control = await children.start({
+    name: 'control',
+    main: controlMain,
+    options: controlOptions(options, keeper.current),
+    logFile: logFile('control'),
+  })
+  signal?.throwIfAborted()
+  progress('starting host')
+  const host = await children.start({ name: 'host', main: hostMainModule, options: hostOptions(options), logFile: logFile('host') })
+  signal?.throwIfAborted()
+  const endpoint = { edgePort: Number(host.edgePort), consolePort: Number(control.consolePort) }
+  writeFileSync(home.endpointFile, JSON.stringify(endpoint))
+  return {
+    ...endpoint,
+    get postgres() {
+      return keeper.current
+    },
+    pids: () => children.pids(),
+    [Symbol.asyncDispose]: () => lifecycle.stop(),
+  }
+}
+
+function openPostgres({ home, clock, ids, logger, databaseUrl, signal }: LauncherOptions): Promise<RunningPostgres> {
+  return startPostgres({
+    dataDir: home.postgresDir,
+    socketDir: home.runDir,
+    searchPath: systemSearchPath(),
+    clock,
+    ids,
+    logger,
+    ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    ...(signal === undefined ? {} : { signal }),
+  })
 }
 
 const controlMain = fileURLToPath(new URL('../site-center/system-control-main.js', import.meta.url))
@@ -102,9 +153,4 @@ function hostOptions({ home, edgePort, ids }: LauncherOptions): HostStart {
     controlToken: keptSecret(home.agentTokenFile, () => ids.token(32)),
     edgePort,
   }
-}
-
-function childEnvironment(): NodeJS.ProcessEnv {
-  const { PATH = '', NODE_ENV = 'production', LANG = 'C.UTF-8' } = process.env
-  return { PATH, NODE_ENV, LANG }
 }

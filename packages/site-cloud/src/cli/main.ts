@@ -1,9 +1,12 @@
-import { systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { CloudError, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { Command, CommanderError } from 'commander'
+import { platformVersion } from '../site-center/index.js'
+import { apiKeyCommands } from './api-key-commands.js'
+import { withExamples } from './arguments.js'
 import type { CliContext } from './cli-context.js'
 import { cloudwareCommands } from './cloudware-commands.js'
 import { doctorCommand } from './doctor-command.js'
-import { type Output, show, showError, table } from './output.js'
+import { exitCodes, type Output, show, showError, table } from './output.js'
 import { packageCommands } from './package-commands.js'
 import { platformHome } from './platform-home.js'
 import { templates } from './platform-templates.js'
@@ -11,64 +14,89 @@ import { siteCommands } from './site-commands.js'
 import { upCommand } from './up-command.js'
 
 /**
- * Runs one command line. Exit codes: 0 done, 1 failed or refused, 2 wrong input.
+ * Runs one command line. Exit codes: 0 done, 1 failed or refused, 2 wrong input, 130 Ctrl-C while waiting.
+ * With `--json` anywhere, the result is one JSON value on standard output and an error is one JSON object on standard error.
  * @param argv - arguments after the program's name.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command('aaas')
-  let context: CliContext | undefined
-  const current = (): CliContext => {
-    context ??= makeContext(program.opts<{ json?: boolean }>().json === true)
-    return context
-  }
-  program
-    .description('All as a Service: generate sites from templates, prove how fast they are, run and extend them.')
-    .option('--json', 'machine-readable output, one JSON value')
-    .version('0.1.0')
-    .showHelpAfterError('(run with --help for usage)')
-    .configureHelp({ showGlobalOptions: true })
-    .exitOverride()
-  upCommand(program, current)
-  doctorCommand(program, current)
-  program
-    .command('template')
-    .description('templates of sites')
-    .command('ls')
-    .description('templates this platform brings')
-    .action(() =>
-      show(
-        current().output,
-        templates.map(({ name, version, summary, capacity, extensionPoints }) => ({ name, version, summary, capacity, extensionPoints })),
-        rows =>
-          table(
-            ['TEMPLATE', 'VERSION', 'ORDERS/S PER INSTANCE', 'SUMMARY'],
-            rows.map(row => [row.name, row.version, String(row.capacity.ordersPerSecond), row.summary.en]),
-          ),
-      ),
-    )
-  siteCommands(program, current)
-  packageCommands(program, current)
-  cloudwareCommands(program, current)
-  acceptJsonEverywhere(program)
+  // A reader that stops early, such as `head`, is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed))
+  const context = makeContext(asksForJson(argv))
   try {
-    await program.parseAsync([...argv], { from: 'user' })
+    await commandLine(context).parseAsync([...argv], { from: 'user' })
   } catch (error) {
-    process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : showError(current().output, error)
+    process.exitCode = error instanceof CommanderError ? usageError(context.output, error) : showError(context.output, error)
   }
 }
 
+/** The whole command line; tests walk it. */
+export function commandLine(context: CliContext): Command {
+  const program = new Command('aaas')
+  const current = (): CliContext => context
+  program
+    .description('All as a Service: generate sites from templates, prove how fast they are, run and extend them.')
+    .option('--json', 'machine-readable output: one JSON value; errors as one JSON object on standard error')
+    .version(platformVersion)
+    .showHelpAfterError('(run with --help for usage)')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed or refused, 2 wrong input, 130 Ctrl-C while waiting.')
+  // Commands take this over when they are made. As JSON, the one object of an error is written where it is caught.
+  if (context.output.json) program.configureOutput({ writeErr: () => undefined })
+  program.exitOverride()
+  upCommand(program, current)
+  doctorCommand(program, current)
+  templateCommands(program, current)
+  siteCommands(program, current)
+  apiKeyCommands(program, current)
+  packageCommands(program, current)
+  cloudwareCommands(program, current)
+  acceptJsonEverywhere(program)
+  return program
+}
+
+function templateCommands(program: Command, context: () => CliContext): void {
+  const ls = program.command('template').description('templates of sites').command('ls')
+  withExamples(ls.description('templates this platform brings'), 'aaas template ls', 'aaas template ls --json').action(() =>
+    show(
+      context().output,
+      templates.map(({ name, version, summary, capacity, extensionPoints }) => ({ name, version, summary, capacity, extensionPoints })),
+      rows =>
+        table(
+          ['TEMPLATE', 'VERSION', 'ORDERS/S PER INSTANCE', 'SUMMARY'],
+          rows.map(row => [row.name, row.version, String(row.capacity.ordersPerSecond), row.summary.en]),
+        ),
+    ),
+  )
+}
+
 /** `aaas site ls --json` works like `aaas --json site ls`. */
-function acceptJsonEverywhere(root: Command): void {
-  const visit = (command: Command): void => {
-    for (const child of command.commands) {
-      child.option('--json', 'machine-readable output').exitOverride()
-      child.hook('preAction', () => {
-        if (child.opts<{ json?: boolean }>().json === true) root.setOptionValue('json', true)
-      })
-      visit(child)
-    }
+function acceptJsonEverywhere(command: Command): void {
+  for (const child of command.commands) {
+    child.option('--json', 'machine-readable output')
+    acceptJsonEverywhere(child)
   }
-  visit(root)
+}
+
+/** Asked before the command line is parsed, because an error of the parsing itself must be JSON too. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json')
+}
+
+/** Help and version end by an exception too, with code 0; a missing sub-command shows the help and is wrong input. */
+function usageError(output: Output, error: CommanderError): number {
+  if (error.exitCode === 0) return exitCodes.done
+  if (output.json) {
+    const text = error.code === 'commander.help' ? 'a command is missing; see --help' : error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    showError(output, new CloudError('core.contract.invalid-input', text, { field: fieldOf(text) }))
+  }
+  return exitCodes.wrongInput
+}
+
+/** The option, argument or command that a message of the parser is about. */
+function fieldOf(text: string): string {
+  const [, quoted = ''] = /for argument '([^']+)'/.exec(text) ?? /'([^']+)'/.exec(text) ?? []
+  return quoted.split(/[ ,]/)[0] ?? ''
 }
 
 function makeContext(json: boolean): CliContext {
@@ -77,11 +105,20 @@ function makeContext(json: boolean): CliContext {
     line: text => void process.stdout.write(`${text}\n`),
     error: text => void process.stderr.write(`${text}\n`),
   }
+  let interruption: AbortController | undefined
   return {
     home: platformHome(process.env),
     clock: systemClock({ keepAlive: true }),
     ids: systemIds(),
     output,
     environment: process.env,
+    interrupted: () => {
+      if (interruption === undefined) {
+        const controller = new AbortController()
+        interruption = controller
+        process.once('SIGINT', () => controller.abort(new CloudError('core.contract.cancelled', 'stopped by Ctrl-C')))
+      }
+      return interruption.signal
+    },
   }
 }

@@ -7,6 +7,9 @@ export interface Output {
   error(text: string): void
 }
 
+/** What a command line ends with. Ctrl-C while waiting is 130, as shells expect it of SIGINT. */
+export const exitCodes = { done: 0, failed: 1, wrongInput: 2, interrupted: 130 } as const
+
 /** Prints a value as JSON, or whatever `people` makes of it. */
 export function show<T>(output: Output, value: T, people: (value: T) => string): void {
   output.line(output.json ? JSON.stringify(value) : people(value))
@@ -16,27 +19,36 @@ export function show<T>(output: Output, value: T, people: (value: T) => string):
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows]
   const widths = head.map((_, column) => Math.max(...all.map(row => displayWidth(row[column] ?? ''))))
-  return all
-    .map(row => row.map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(cell)))).join('  ').trimEnd())
-    .join('\n')
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(cell)))).join('  ').trimEnd()
+  return all.map(line).join('\n')
 }
+
+const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/
 
 function displayWidth(text: string): number {
   let width = 0
-  for (const char of text) width += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/.test(char) ? 2 : 1
+  for (const char of text) width += wide.test(char) ? 2 : 1
   return width
 }
 
-/** Prints an error for a person or as JSON. @returns the exit code: 2 for wrong input, 1 for everything else. */
+/** Prints an error for a person, or as one JSON object on standard error. @returns the exit code. */
 export function showError(output: Output, error: unknown): number {
   const cloud = CloudError.from(error)
   if (output.json) output.error(JSON.stringify({ error: cloud.toJSON() }))
   else {
-    const where = cloud.field === undefined ? '' : ` [${cloud.field}]`
+    const where = cloud.field === undefined || cloud.field === '' ? '' : ` [${cloud.field}]`
     output.error(`error: ${cloud.message}${where} (${cloud.code})`)
     for (const row of problemRows(cloud)) output.error(`  ${row}`)
   }
-  return cloud.status === 400 ? 2 : 1
+  return exitCodeOf(cloud)
+}
+
+/** 400 and its like say that the same command can never work; everything else may at another time. */
+function exitCodeOf(error: CloudError): number {
+  if (error.code === 'core.contract.cancelled') return exitCodes.interrupted
+  const inputIsWrong = [400, 413, 415].includes(error.status) || error.code === 'site.factory.impossible-performance'
+  return inputIsWrong ? exitCodes.wrongInput : exitCodes.failed
 }
 
 /** Rows of an import that were refused, one line each. */

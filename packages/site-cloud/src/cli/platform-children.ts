@@ -1,116 +1,123 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { appendFileSync, renameSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { type Clock, CloudError, type ErrorBody, type Logger, sleep } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError, type ErrorBody, type Logger } from '@aaas/core-cloud/kernel'
 
 const maxLogBytes = 8 * 1024 * 1024
-const longestPauseMs = 5_000
-/** After this long without a fault, the next one is the first again. */
-const forgivenMs = 60_000
+const leastPauseMs = 100
+const mostPauseMs = 10_000
+/** A process that ran this long was well: its next death starts with the shortest pause again. */
+const wellMs = 60_000
+const startMs = 60_000
 const stopMs = 12_000
 
-/** What a process of the platform said when it was ready. */
-export type Ready = Readonly<Record<string, unknown>>
-
-export interface ChildrenOptions {
-  /** Folder of the files `<name>.log`. */
-  readonly logDir: string
-  readonly environment: NodeJS.ProcessEnv
-  readonly clock: Clock
-  readonly logger: Logger
+/** One process to keep running. */
+export interface ChildPlan {
+  readonly name: string
+  /** Module to fork; it gets `options` as its first message and answers `started` or `failed`. */
+  readonly main: string
+  readonly options: object
+  readonly logFile: string
 }
 
-/**
- * Forked processes of the platform. Each is told its options by the first message, answers `started` or `failed`, and is
- * started again, with growing pauses, whenever it dies, also while it starts.
- */
+interface Started {
+  readonly child: ChildProcess
+  readonly ready: Readonly<Record<string, unknown>>
+}
+
+/** Forked processes of the platform, started again with growing pauses when they die, for as long as it takes. */
 export class PlatformChildren {
   readonly #running = new Map<string, ChildProcess>()
-  readonly #stopping = new AbortController()
+  #stopping = false
 
-  constructor(readonly options: ChildrenOptions) {}
+  constructor(readonly deps: { readonly clock: Clock; readonly logger: Logger }) {}
 
   pids(): Record<string, number | undefined> {
     return Object.fromEntries([...this.#running].map(([name, child]) => [name, child.pid]))
   }
 
-  /** @throws CloudError with what the process said when its first start fails. */
-  async start(name: string, main: string, options: object): Promise<Ready> {
-    const child = this.#fork(name, main)
-    const ready = await this.#tell(name, child, options)
-    // The ports a person was told stay the same when the process is started again.
-    void this.#keep(name, main, { ...options, ...ready }, child)
+  /** @returns what the process said when it was ready. @throws what it failed with; then it is not started again. */
+  async start(plan: ChildPlan): Promise<Readonly<Record<string, unknown>>> {
+    const { child, ready } = await this.#fork(plan)
+    // The ports a person was told stay the same when a process is started again.
+    const { type: _, ...ports } = ready
+    this.#watch({ ...plan, options: { ...plan.options, ...ports } }, child, leastPauseMs)
     return ready
   }
 
-  /** The host first: its instances finish what they do while control and the database still answer. */
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    for (const name of ['host', 'control']) {
+  /** Ends them in the order of `names`, each before the next. */
+  async stop(names: readonly string[]): Promise<void> {
+    this.#stopping = true
+    for (const name of names) {
       const child = this.#running.get(name)
-      if (child === undefined) continue
+      if (child === undefined || hasEnded(child)) continue
+      const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
       child.kill('SIGTERM')
-      const cancel = this.options.clock.after(stopMs, () => child.kill('SIGKILL'))
-      await exited(child)
+      const cancel = this.deps.clock.after(stopMs, () => child.kill('SIGKILL'))
+      await gone
       cancel()
     }
   }
 
-  async #keep(name: string, main: string, options: object, first: ChildProcess): Promise<void> {
-    const { clock, logger } = this.options
-    let child = first
-    let startedAt = clock.monotonic()
-    for (let faults = 0; ; faults++) {
-      await exited(child)
-      if (this.#running.get(name) === child) this.#running.delete(name)
-      if (clock.monotonic() - startedAt > forgivenMs) faults = 0
-      const pauseMs = Math.min(longestPauseMs, 100 * 2 ** faults)
-      if (!this.#stopping.signal.aborted) logger.warn(`${name} died, starting it again`, { code: child.exitCode, signal: child.signalCode, pauseMs })
-      try {
-        await sleep(clock, pauseMs, this.#stopping.signal)
-      } catch {
-        return
-      }
-      startedAt = clock.monotonic()
-      child = this.#fork(name, main)
-      await this.#tell(name, child, options).catch((error: unknown) => logger.error(`${name} cannot start`, { error }))
+  #watch(plan: ChildPlan, child: ChildProcess, pauseMs: number): void {
+    const { clock, logger } = this.deps
+    const startedAt = clock.monotonic()
+    const onExit = (code: number | null, signal: string | null): void => {
+      if (this.#stopping) return
+      const pause = clock.monotonic() - startedAt > wellMs ? leastPauseMs : pauseMs
+      logger.warn(`${plan.name} died, starting it again`, { code, signal, pauseMs: pause })
+      this.#again(plan, pause)
     }
+    if (hasEnded(child)) onExit(child.exitCode, child.signalCode)
+    else child.once('exit', onExit)
   }
 
-  #fork(name: string, main: string): ChildProcess {
-    const file = join(this.options.logDir, `${name}.log`)
+  #again(plan: ChildPlan, pauseMs: number): void {
+    const next = Math.min(mostPauseMs, pauseMs * 2)
+    this.deps.clock.after(pauseMs, () => {
+      if (this.#stopping) return
+      this.#fork(plan).then(
+        ({ child }) => this.#watch(plan, child, next),
+        (error: unknown) => {
+          if (this.#stopping) return
+          this.deps.logger.error(`${plan.name} cannot start`, { error, pauseMs: next })
+          this.#again(plan, next)
+        },
+      )
+    })
+  }
+
+  #fork({ name, main, options, logFile }: ChildPlan): Promise<Started> {
     const child = fork(main, [], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: ['--max-semi-space-size=4'],
-      env: this.options.environment,
+      env: { PATH: process.env.PATH ?? '', NODE_ENV: process.env.NODE_ENV ?? 'production', LANG: process.env.LANG ?? 'C.UTF-8' },
     })
     this.#running.set(name, child)
-    child.stdout?.on('data', (part: Buffer) => appendRotating(file, part))
-    child.stderr?.on('data', (part: Buffer) => appendRotating(file, part))
-    // A message to a process that is just dying; its exit says the rest.
-    child.on('error', () => undefined)
-    return child
-  }
-
-  #tell(name: string, child: ChildProcess, options: object): Promise<Ready> {
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part: Buffer) => appendRotating(logFile, part))
+    // A child that died before it read its message; its exit says so.
+    child.on('error', error => this.deps.logger.warn(`${name}: a message was lost`, { error }))
+    child.send({ type: 'start', options }, () => undefined)
     return new Promise((resolve, reject) => {
-      child.on('message', (answer: { type: string; error?: ErrorBody }) => {
-        const { type, error, ...ready } = answer
-        if (type === 'started') resolve(ready)
-        if (type === 'failed' && error !== undefined) reject(CloudError.fromBody(error))
+      const cancel = this.deps.clock.after(startMs, () => {
+        child.kill('SIGKILL')
+        reject(new CloudError('core.kernel.internal', `${name} did not start within ${startMs / 1000} s; see ${logFile}`))
       })
-      void exited(child).then(() => {
-        const how = child.signalCode ?? child.exitCode ?? 'no code'
-        reject(new CloudError('core.kernel.internal', `${name} ended with ${how} while starting; see ${name}.log`))
+      child.on('message', (answer: { type: string; error?: ErrorBody } & Record<string, unknown>) => {
+        cancel()
+        if (answer.type === 'started') resolve({ child, ready: answer })
+        if (answer.type === 'failed' && answer.error !== undefined) reject(CloudError.fromBody(answer.error))
       })
-      child.send({ type: 'start', options })
+      child.once('exit', code => {
+        cancel()
+        if (this.#running.get(name) === child) this.#running.delete(name)
+        reject(new CloudError('core.kernel.internal', `${name} ended with ${code ?? 'a signal'} while starting; see ${logFile}`))
+      })
     })
   }
 }
 
-function exited(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
-  return new Promise(resolve => child.once('exit', () => resolve()))
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
 }
 
 function appendRotating(file: string, part: Buffer): void {

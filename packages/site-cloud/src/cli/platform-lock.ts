@@ -1,29 +1,86 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { CloudError } from '@aaas/core-cloud/kernel'
+
+/** Milliseconds; taking over a lock is some system calls, so a folder this old was left by a process that died in it. */
+const takeoverMs = 10_000
+
+interface Holder {
+  readonly pid: number
+  readonly started: string | undefined
+}
 
 /**
  * Makes sure that one platform runs on a data directory. The lock names the process and when it started, so that
  * neither a crash nor a reused process id blocks the next start.
+ * @param now - epoch milliseconds.
  * @returns a function that gives the lock back.
  * @throws CloudError `core.deploy.already-running`.
  */
-export function takePlatformLock(file: string, pid: number): () => void {
-  const holder = readHolder(file)
-  if (holder !== undefined && holder.pid !== pid && startTime(holder.pid) === holder.started) {
-    throw new CloudError('core.deploy.already-running', `a platform (process ${holder.pid}) already runs on this data directory`, {
-      field: 'AAAS_HOME',
-      details: { pid: holder.pid },
-    })
+export function takePlatformLock(file: string, pid: number, now: number): () => void {
+  const own = `${file}.${pid}`
+  writeFileSync(own, JSON.stringify({ pid, started: startTime(pid) }))
+  try {
+    // A link appears with its content, and only one process can make it.
+    if (!linked(own, file)) takeOver(own, file, pid, now)
+  } finally {
+    rmSync(own, { force: true })
   }
-  writeFileSync(file, JSON.stringify({ pid, started: startTime(pid) }))
   return () => {
     if (readHolder(file)?.pid === pid) rmSync(file, { force: true })
   }
 }
 
-function readHolder(file: string): { pid: number; started: string } | undefined {
+/** The living process that holds a lock; undefined when there is none. */
+export function lockHolder(file: string): number | undefined {
+  const holder = readHolder(file)
+  return holder !== undefined && startTime(holder.pid) !== undefined && startTime(holder.pid) === holder.started ? holder.pid : undefined
+}
+
+/** Replaces the lock of a dead process; a folder keeps two processes from doing so at once. */
+function takeOver(own: string, file: string, pid: number, now: number): void {
+  const folder = `${file}.takeover`
   try {
-    const value = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; started: string }
+    mkdirSync(folder)
+  } catch {
+    if (now - modifiedAt(folder) < takeoverMs) throw alreadyRunning(undefined)
+    rmdirSync(folder)
+    mkdirSync(folder)
+  }
+  try {
+    const holder = lockHolder(file)
+    if (holder !== undefined && holder !== pid) throw alreadyRunning(holder)
+    rmSync(file, { force: true })
+    if (!linked(own, file)) throw alreadyRunning(undefined)
+  } finally {
+    rmdirSync(folder)
+  }
+}
+
+export function alreadyRunning(pid: number | undefined): CloudError {
+  const who = pid === undefined ? 'another platform' : `a platform (process ${pid})`
+  return new CloudError('core.deploy.already-running', `${who} already runs on this data directory; set AAAS_HOME for a second one`, {
+    field: 'AAAS_HOME',
+    ...(pid === undefined ? {} : { details: { pid } }),
+  })
+}
+
+function linked(own: string, file: string): boolean {
+  try {
+    linkSync(own, file)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+function modifiedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+}
+
+function readHolder(file: string): Holder | undefined {
+  try {
+    const value = JSON.parse(readFileSync(file, 'utf8')) as Holder
     return Number.isInteger(value.pid) ? value : undefined
   } catch {
     return undefined

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildPackage } from '@aaas/core-cloud/cloudware'
 import type { Ids } from '@aaas/core-cloud/kernel'
+import { platformVersion } from '../site-center/index.js'
 import type { SiteCenterClient } from './connection.js'
 import { keptSecret, type PlatformHome } from './platform-home.js'
 import { engineRange } from './platform-templates.js'
@@ -18,7 +19,8 @@ interface PaymentKeys {
   readonly adminKey: string
 }
 
-const version = '0.1.0'
+/** Platform services that sites call, in the order in which they are started. */
+export const serviceNames = ['simulator', 'payment'] as const
 
 /**
  * Pushes and deploys the platform services that sites call: the payment gateway and the simulator of the provider.
@@ -41,7 +43,9 @@ export async function deployPlatformServices(options: {
       config: {
         alipay: {
           privateKeyPem: keys.providerPrivateKeyPem,
-          apps: [{ appId: keys.appId, sellerId: keys.sellerId, merchantPublicKeyPem: publicPem(keys.merchantPrivateKeyPem) }],
+          apps: [
+            { appId: keys.appId, sellerId: keys.sellerId, merchantPublicKeyPem: publicPem(keys.merchantPrivateKeyPem) },
+          ],
         },
         adminKey: keys.adminKey,
       },
@@ -84,7 +88,7 @@ async function servicePackage(service: { name: string; module: string; descripti
   try {
     const packageJson = {
       name: service.name,
-      version,
+      version: platformVersion,
       description: service.description,
       type: 'module',
       aaas: { kind: 'service', engine: engineRange, entry: 'program.js' },
@@ -111,7 +115,10 @@ function paymentKeys(home: PlatformHome, ids: Ids): PaymentKeys {
 }
 
 function rsaKey(): string {
-  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
+    type: 'pkcs8',
+    format: 'pem',
+  }) as string
 }
 
 function publicPem(privatePem: string): string {

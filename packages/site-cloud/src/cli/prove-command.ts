@@ -1,54 +1,81 @@
 import { CloudError } from '@aaas/core-cloud/kernel'
 import type { Command } from 'commander'
 import { type Proof, type ProofTarget, proveSite } from '../factory/index.js'
-import { type CliContext, clientOf } from './cli-context.js'
+import { positiveNumber, withExamples } from './arguments.js'
+import { type CliContext, clientOf, progressOf } from './cli-context.js'
 import { endpointOf, type SiteCenterClient } from './connection.js'
-import { show, table } from './output.js'
+import { exitCodes, show, table } from './output.js'
 import { templates } from './platform-templates.js'
-import { wholeNumber } from './site-commands.js'
 
 /** Units a SKU must have to be ordered by the proof, which gives them back. */
 const leastStock = 20
 
+interface ProveOptions {
+  readonly seconds: number
+  readonly ordersPerMinute?: number
+  readonly p99Ms?: number
+}
+
 /** `aaas site prove NAME`: an open-loop load at the asked rate; exit code 1 when the site does not do what was asked. */
 export function proveCommand(site: Command, context: () => CliContext): void {
-  site
-    .command('prove <name>')
-    .description('send the load the site.json asks for and say whether the site carries it; exit code 1 if not')
-    .option('--seconds <n>', 'length of the run', wholeNumber, 20)
-    .option('--orders-per-minute <n>', 'instead of what site.json asks', wholeNumber)
-    .option('--p99-ms <n>', 'instead of what site.json asks', wholeNumber)
-    .action(async (name: string, options: { seconds: number; ordersPerMinute?: number; p99Ms?: number }) => {
-      const { clock, ids, output } = context()
-      const client = clientOf(context())
-      const { performance } = await client.getSite({ site: name })
-      const asked = {
-        ordersPerMinute: options.ordersPerMinute ?? performance?.ordersPerMinute,
-        p99Ms: options.p99Ms ?? performance?.p99Ms,
-      }
-      if (asked.ordersPerMinute === undefined || asked.p99Ms === undefined) {
-        throw new CloudError('core.contract.invalid-input', `${name} names no performance; give --orders-per-minute and --p99-ms`)
-      }
-      const { target, close } = await openTarget(context(), client, name)
-      try {
-        const proof = await proveSite({
-          target,
-          ordersPerMinute: asked.ordersPerMinute,
-          p99Ms: asked.p99Ms,
-          readsPerOrder: templates[0]?.capacity.readsPerOrder ?? 10,
-          seconds: options.seconds,
-          clock,
-          ids,
-          ...(output.json ? {} : { progress: text => output.error(text) }),
-        })
-        await closeOrders(client, name, proof)
-        const { placed, ...figures } = proof
-        show(output, { ...figures, acknowledged: placed.length }, () => formatProof(proof))
-        if (!proof.met) process.exitCode = 1
-      } finally {
-        await close()
-      }
-    })
+  withExamples(
+    site
+      .command('prove <name>')
+      .description('send the load the site.json asks for and say whether the site carries it; exit code 1 if not')
+      .option('--seconds <n>', 'length of the run', positiveNumber, 20)
+      .option('--orders-per-minute <n>', 'instead of what site.json asks', positiveNumber)
+      .option('--p99-ms <n>', 'instead of what site.json asks', positiveNumber),
+    'aaas site prove shop',
+    'aaas site prove shop --seconds 60 --orders-per-minute 600 --p99-ms 250 --json',
+  ).action((name: string, options: ProveOptions) => prove(context(), name, options))
+}
+
+async function prove(context: CliContext, name: string, options: ProveOptions): Promise<void> {
+  const { clock, ids, output } = context
+  const client = clientOf(context)
+  const asked = await askedOf(client, name, options)
+  const { target, close } = await openTarget(context, client, name)
+  try {
+    const proof = await untilInterrupted(
+      context,
+      proveSite({
+        ...asked,
+        target,
+        readsPerOrder: templates[0]?.capacity.readsPerOrder ?? 10,
+        seconds: options.seconds,
+        clock,
+        ids,
+        progress: progressOf(context),
+      }),
+    )
+    await closeOrders(client, name, proof)
+    const { placed, ...figures } = proof
+    show(output, { ...figures, acknowledged: placed.length }, () => formatProof(proof))
+    if (!proof.met) process.exitCode = exitCodes.failed
+  } finally {
+    await close()
+  }
+}
+
+async function askedOf(
+  client: SiteCenterClient,
+  name: string,
+  options: ProveOptions,
+): Promise<{ readonly ordersPerMinute: number; readonly p99Ms: number }> {
+  const { performance } = await client.getSite({ site: name })
+  const ordersPerMinute = options.ordersPerMinute ?? performance?.ordersPerMinute
+  const p99Ms = options.p99Ms ?? performance?.p99Ms
+  if (ordersPerMinute !== undefined && p99Ms !== undefined) return { ordersPerMinute, p99Ms }
+  throw new CloudError('core.contract.invalid-input', `${name} names no performance; give --orders-per-minute and --p99-ms`, {
+    field: ordersPerMinute === undefined ? '--orders-per-minute' : '--p99-ms',
+  })
+}
+
+/** Ctrl-C ends the wait, so that the key of the proof is revoked; its unpaid orders close by themselves. */
+async function untilInterrupted<T>(context: CliContext, work: Promise<T>): Promise<T> {
+  const signal = context.interrupted()
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
+  return Promise.race([work, aborted])
 }
 
 async function openTarget(
@@ -64,11 +91,17 @@ async function openTarget(
     scopes: ['order.place'],
     requestsPerSecond: 100_000,
   })
-  const { products } = await call<{ products: { slug: string; available: number }[] }>('business.catalogue', 'listProducts', { limit: 100 })
+  const { products } = await call<{ products: { slug: string; available: number }[] }>(
+    'business.catalogue',
+    'listProducts',
+    { limit: 100 },
+  )
   const slugs = products.filter(product => product.available >= leastStock).map(product => product.slug)
   const skus: string[] = []
   for (const slug of slugs.slice(0, 60)) {
-    const product = await call<{ skus: { sku: string; available: number }[] }>('business.catalogue', 'getProduct', { slug })
+    const product = await call<{ skus: { sku: string; available: number }[] }>('business.catalogue', 'getProduct', {
+      slug,
+    })
     skus.push(...product.skus.filter(sku => sku.available >= leastStock).map(sku => sku.sku))
   }
   return {

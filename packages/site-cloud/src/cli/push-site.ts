@@ -1,6 +1,6 @@
 import { generateSite } from '../factory/index.js'
-import type { CapacityPlan, Template } from '../template/index.js'
 import type { SiteVersion } from '../site-center/index.js'
+import type { CapacityPlan, Template } from '../template/index.js'
 import type { SiteCenterClient } from './connection.js'
 import type { PlatformHome } from './platform-home.js'
 import { signLocally } from './publisher.js'
@@ -12,7 +12,12 @@ export async function pushSite(options: {
   readonly siteDir: string
   readonly templates: readonly Template[]
   readonly engine: string
-}): Promise<{ readonly site: string; readonly version: SiteVersion; readonly plan: CapacityPlan; readonly digest: string }> {
+}): Promise<{
+  readonly site: string
+  readonly version: SiteVersion
+  readonly plan: CapacityPlan
+  readonly digest: string
+}> {
   const { client } = options
   const generated = await generateSite(options)
   const stored = await client.uploadPackage({

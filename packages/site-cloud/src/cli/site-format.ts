@@ -8,7 +8,8 @@ export function formatSite(site: Site): string {
     `version ${site.servingVersion} serves, ${site.version} is wanted; ${site.wantedInstances} instances of ${site.concurrency} requests each`,
     ...site.urls.map(url => `at ${url}`),
   ]
-  if (site.failure !== undefined) lines.push(`version ${site.failure.version} failed at ${site.failure.step}: ${site.failure.reason}`)
+  if (site.failure !== undefined)
+    lines.push(`version ${site.failure.version} failed at ${site.failure.step}: ${site.failure.reason}`)
   const instances = table(
     ['INSTANCE', 'VERSION', 'STATE', 'RESTARTS', 'MEMORY'],
     site.instances.map(one => [
@@ -20,7 +21,8 @@ export function formatSite(site: Site): string {
     ]),
   )
   const cloudware = site.cloudware.map(
-    one => `cloudware ${one.name}@${one.version}: ${one.instances.map(two => `${two.state}, ${two.calls} calls, ${two.failures} failures`).join('; ') || 'not loaded yet'}`,
+    one =>
+      `cloudware ${one.name}@${one.version}${one.wanted ? '' : ' (leaving)'}: ${one.instances.map(two => `${two.state}, ${two.calls} calls, ${two.failures} failures`).join('; ') || 'not loaded yet'}`,
   )
   return [...lines, instances, ...cloudware].join('\n')
 }
@@ -51,4 +53,17 @@ export function formatVersions(versions: readonly SiteVersion[]): string {
       one.failure ?? '',
     ]),
   )
+}
+
+export interface LogLine {
+  readonly at: number
+  readonly level: string
+  readonly instance: string
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export function formatLogLine(line: LogLine): string {
+  const fields = Object.keys(line.fields).length === 0 ? '' : ` ${JSON.stringify(line.fields)}`
+  return `${new Date(line.at).toISOString()} ${line.level.padEnd(5)} ${line.instance} ${line.message}${fields}`
 }

@@ -15,7 +15,9 @@ export function checkedCenter(options: {
   readonly ids: Ids
 }): Center {
   const { center, clock, ids } = options
-  const inner = localClient({ contract: siteCenterContract, handlers: center, clock, ids }) as Readonly<Record<string, AnyCall>>
+  const inner = localClient({ contract: siteCenterContract, handlers: center, clock, ids }) as Readonly<
+    Record<string, AnyCall>
+  >
   const client: Record<string, AnyCall> = {}
   for (const [name, method] of Object.entries(siteCenterContract.methods)) {
     client[name] = async (input, call) => {

@@ -45,6 +45,9 @@ export function assetRoutes<E extends Env>(app: Hono<E>): void {
   app.get('/assets/:hash/:name', c => {
     const asset = assets().get(c.req.param('name'))
     if (asset === undefined || asset.hash !== c.req.param('hash')) return c.notFound()
-    return c.body(new Uint8Array(asset.body), 200, { 'content-type': asset.type, 'cache-control': 'public, max-age=31536000, immutable' })
+    return c.body(new Uint8Array(asset.body), 200, {
+      'content-type': asset.type,
+      'cache-control': 'public, max-age=31536000, immutable',
+    })
   })
 }

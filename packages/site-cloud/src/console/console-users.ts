@@ -41,9 +41,17 @@ export class ConsoleUsers {
   readonly #throttle: LoginThrottle
   readonly #hasher: PasswordHasher
 
-  constructor(readonly deps: { readonly database: Database; readonly clock: Clock; readonly ids: Ids }) {
+  constructor(
+    readonly deps: {
+      readonly database: Database
+      readonly clock: Clock
+      readonly ids: Ids
+      /** Default: one at today's cost. */
+      readonly passwords?: PasswordHasher
+    },
+  ) {
     this.#throttle = new LoginThrottle(deps.clock)
-    this.#hasher = new PasswordHasher({ ids: deps.ids })
+    this.#hasher = deps.passwords ?? new PasswordHasher({ ids: deps.ids })
   }
 
   /** Makes the user `admin` when nobody may administer: at the first start. */
@@ -89,7 +97,10 @@ export class ConsoleUsers {
   }
 
   async logout(token: string): Promise<void> {
-    await this.deps.database.query({ text: 'delete from console_session where token_hash = $1', values: [hashOf(token)] })
+    await this.deps.database.query({
+      text: 'delete from console_session where token_hash = $1',
+      values: [hashOf(token)],
+    })
   }
 
   async list(): Promise<readonly ConsoleUser[]> {
@@ -106,7 +117,10 @@ export class ConsoleUsers {
    */
   async create(name: string, role: string, password: string): Promise<string> {
     if (!namePattern.test(name)) {
-      throw invalid('name', 'must have 1 to 64 lower-case letters, digits and . _ @ -, and begin with a letter or digit')
+      throw invalid(
+        'name',
+        'must have 1 to 64 lower-case letters, digits and . _ @ -, and begin with a letter or digit',
+      )
     }
     const wanted = checkRole(role)
     const secret = this.#newPassword(password)
@@ -117,8 +131,10 @@ export class ConsoleUsers {
         text: 'select count(*) as users, count(*) filter (where name = $1) as taken from console_user',
         values: [name],
       })
-      if ((count?.taken ?? 0) > 0) throw new CloudError('site.console.user-exists', `there is a user '${name}' already`, { field: 'name' })
-      if ((count?.users ?? 0) >= mostUsers) throw invalid('name', `is one too many: the console takes ${mostUsers} users`)
+      if ((count?.taken ?? 0) > 0)
+        throw new CloudError('site.console.user-exists', `there is a user '${name}' already`, { field: 'name' })
+      if ((count?.users ?? 0) >= mostUsers)
+        throw invalid('name', `is one too many: the console takes ${mostUsers} users`)
       await tx.query({
         text: 'insert into console_user(name, password, role) values ($1, $2, $3)',
         values: [name, hash, wanted],
@@ -133,7 +149,10 @@ export class ConsoleUsers {
     await this.deps.database.transaction(async tx => {
       await lockUsers(tx)
       if (wanted !== 'admin') await mustNotBeLastAdmin(tx, name)
-      await mustHit(tx.query({ text: 'update console_user set role = $2 where name = $1 returning name', values: [name, wanted] }), name)
+      await mustHit(
+        tx.query({ text: 'update console_user set role = $2 where name = $1 returning name', values: [name, wanted] }),
+        name,
+      )
     })
   }
 
@@ -183,8 +202,17 @@ export class ConsoleUsers {
   async #storePassword(name: string, password: string, keep: string): Promise<void> {
     const hash = await this.#hasher.hash(password)
     await this.deps.database.transaction(async tx => {
-      await mustHit(tx.query({ text: 'update console_user set password = $2 where name = $1 returning name', values: [name, hash] }), name)
-      await tx.query({ text: 'delete from console_session where user_name = $1 and token_hash <> $2', values: [name, keep] })
+      await mustHit(
+        tx.query({
+          text: 'update console_user set password = $2 where name = $1 returning name',
+          values: [name, hash],
+        }),
+        name,
+      )
+      await tx.query({
+        text: 'delete from console_session where user_name = $1 and token_hash <> $2',
+        values: [name, keep],
+      })
     })
   }
 

@@ -1,4 +1,4 @@
-import { html, type HtmlValue, type Markup } from '../shop/html.js'
+import { type HtmlValue, html, type Markup } from '../shop/html.js'
 import { assetPath } from './console-assets.js'
 import type { Language, Texts } from './texts/texts.js'
 import { may, type SignedView, type View } from './view.js'
@@ -90,7 +90,10 @@ export interface ActionForm {
 }
 
 /** A form of hidden fields, perhaps some inputs, and one button. */
-export function actionForm(view: SignedView, { action, label, fields = {}, inputs, tone, confirm }: ActionForm): Markup {
+export function actionForm(
+  view: SignedView,
+  { action, label, fields = {}, inputs, tone, confirm }: ActionForm,
+): Markup {
   return html`<form method="post" action="${action}" class="inline"${confirm === undefined ? '' : html` data-confirm="${confirm}"`}>
     ${token(view)}${Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
     ${inputs}<button class="${tone ?? ''}">${label}</button>
@@ -113,10 +116,11 @@ export function dataTable(columns: readonly Column[], rows: readonly Row[]): Mar
   return html`<div class="scroll"><table class="data"><thead><tr>${columns.map(
     one => html`<th${one.number === true ? html` class="number"` : ''}>${one.label}</th>`,
   )}</tr></thead><tbody>${rows.map(
-    row => html`<tr${row.tone === undefined ? '' : html` class="${row.tone}"`}>${row.cells.map((cell, index) => {
-      const column = columns[index]
-      return html`<td data-label="${column?.label ?? ''}"${column?.number === true ? html` class="number"` : ''}>${cell}</td>`
-    })}</tr>`,
+    row =>
+      html`<tr${row.tone === undefined ? '' : html` class="${row.tone}"`}>${row.cells.map((cell, index) => {
+        const column = columns[index]
+        return html`<td data-label="${column?.label ?? ''}"${column?.number === true ? html` class="number"` : ''}>${cell}</td>`
+      })}</tr>`,
   )}</tbody></table></div>`
 }
 
@@ -126,7 +130,9 @@ export function facts(rows: readonly (readonly [string, HtmlValue])[]): Markup {
 }
 
 /** A few numbers that count. */
-export function figures(rows: readonly { readonly label: string; readonly value: HtmlValue; readonly tone?: string }[]): Markup {
+export function figures(
+  rows: readonly { readonly label: string; readonly value: HtmlValue; readonly tone?: string }[],
+): Markup {
   return html`<dl class="figures">${rows.map(({ label, value, tone }) => html`<div class="${tone ?? ''}"><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`
 }
 
@@ -153,4 +159,4 @@ export function instant(at: number | undefined): Markup {
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`
 }
 
-export { html, type HtmlValue, type Markup }
+export { type HtmlValue, html, type Markup }

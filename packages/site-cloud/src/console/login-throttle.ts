@@ -42,5 +42,7 @@ export class LoginThrottle {
 
 function tooMany(retryAfterMs: number): CloudError {
   const minutes = Math.ceil(retryAfterMs / 60_000)
-  return new CloudError('core.contract.rate-limited', `too many wrong tries; wait ${minutes} minutes`, { details: { retryAfterMs } })
+  return new CloudError('core.contract.rate-limited', `too many wrong tries; wait ${minutes} minutes`, {
+    details: { retryAfterMs },
+  })
 }

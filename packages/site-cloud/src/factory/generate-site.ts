@@ -36,9 +36,15 @@ export async function generateSite(options: GenerateOptions): Promise<GeneratedS
   const template = options.templates.find(candidate => candidate.name === written.template)
   if (template === undefined) {
     const known = options.templates.map(candidate => candidate.name).join(', ')
-    throw new CloudError('site.template.unknown', `no template '${written.template}'; there are: ${known}`, { field: 'template' })
+    throw new CloudError('site.template.unknown', `no template '${written.template}'; there are: ${known}`, {
+      field: 'template',
+    })
   }
-  const config = checked(template.config, { ...template.configDefaults, ...(written.config as object | undefined) }, 'config')
+  const config = checked(
+    template.config,
+    { ...template.configDefaults, ...(written.config as object | undefined) },
+    'config',
+  )
   template.checkConfig?.(config)
   const site: SiteFile = { ...written, config }
   const catalogue =
@@ -46,7 +52,14 @@ export async function generateSite(options: GenerateOptions): Promise<GeneratedS
   const plan = planCapacity(site.performance, template.capacity)
   const dir = await mkdtemp(join(tmpdir(), 'aaas-site-'))
   try {
-    await writeTree({ dir, site, template, plan, engine: options.engine, ...(catalogue === undefined ? {} : { catalogue }) })
+    await writeTree({
+      dir,
+      site,
+      template,
+      plan,
+      engine: options.engine,
+      ...(catalogue === undefined ? {} : { catalogue }),
+    })
     return { site, plan, ...(await buildPackage({ dir })) }
   } finally {
     await rm(dir, { recursive: true, force: true })
@@ -102,7 +115,10 @@ async function readText(dir: string, name: string, maxBytes: number): Promise<st
   const path = resolve(root, name)
   const field = name === 'site.json' ? undefined : 'catalogue'
   const fail = (reason: string, cause?: unknown): CloudError =>
-    new CloudError('site.factory.invalid-site', `${name}: ${reason}`, { ...(field === undefined ? {} : { field }), cause })
+    new CloudError('site.factory.invalid-site', `${name}: ${reason}`, {
+      ...(field === undefined ? {} : { field }),
+      cause,
+    })
   if (!path.startsWith(root + sep)) throw fail('leads out of the folder of the site')
   const info = await stat(path).catch(error => {
     throw fail(`cannot be read in ${root}`, error)

@@ -22,7 +22,11 @@ export interface LoadSummary {
  * Times at which requests are meant to be sent: a Poisson process of the given rate, so that bursts happen as they do
  * with people. Latency counts from these times, whether the generator kept up or not (no coordinated omission).
  */
-export function intendedTimes(options: { readonly perSecond: number; readonly seconds: number; readonly random: () => number }): number[] {
+export function intendedTimes(options: {
+  readonly perSecond: number
+  readonly seconds: number
+  readonly random: () => number
+}): number[] {
   const times: number[] = []
   const end = options.seconds * 1000
   let at = 0
@@ -37,7 +41,8 @@ export function intendedTimes(options: { readonly perSecond: number; readonly se
 export function summarise(kind: string, samples: readonly Sample[], seconds: number): LoadSummary {
   const mine = samples.filter(sample => sample.kind === kind)
   const latencies = mine.map(sample => sample.finished - sample.intended).sort((a, b) => a - b)
-  const quantile = (q: number): number => round(latencies[Math.min(latencies.length - 1, Math.ceil(q * latencies.length) - 1)] ?? 0)
+  const quantile = (q: number): number =>
+    round(latencies[Math.min(latencies.length - 1, Math.ceil(q * latencies.length) - 1)] ?? 0)
   return {
     kind,
     sent: mine.length,

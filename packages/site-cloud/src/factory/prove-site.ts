@@ -43,14 +43,18 @@ const requestDeadlineMs = 15_000
  */
 export async function proveSite(options: ProofOptions): Promise<Proof> {
   const { target, clock, ids, seconds } = options
-  if (target.skus.length === 0) throw new CloudError('site.prove.not-met', 'the site has nothing on the shelf that could be ordered')
+  if (target.skus.length === 0)
+    throw new CloudError('site.prove.not-met', 'the site has nothing on the shelf that could be ordered')
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
   const placed: { number: string; accessToken: string }[] = []
   const perSecond = options.ordersPerMinute / 60
   const random = (): number => ids.random()
   const plan = [
     ...intendedTimes({ perSecond, seconds, random }).map(at => ({ at, kind: 'order' })),
-    ...intendedTimes({ perSecond: perSecond * options.readsPerOrder, seconds, random }).map(at => ({ at, kind: 'read' })),
+    ...intendedTimes({ perSecond: perSecond * options.readsPerOrder, seconds, random }).map(at => ({
+      at,
+      kind: 'read',
+    })),
   ].sort((a, b) => a.at - b.at)
   const start = clock.monotonic()
   const samples: Sample[] = []
@@ -98,7 +102,14 @@ function verdict(options: ProofOptions, samples: readonly Sample[], placed: Proo
 
 async function read(agent: Agent, target: ProofTarget, random: () => number): Promise<boolean> {
   const slug = target.slugs[Math.floor(random() * target.slugs.length)] ?? ''
-  const paths = ['/en/', `/en/product/${slug}`, `/zh-CN/product/${slug}`, `/api/products/${slug}`, '/api/products?limit=20', '/api/search?text=cup']
+  const paths = [
+    '/en/',
+    `/en/product/${slug}`,
+    `/zh-CN/product/${slug}`,
+    `/api/products/${slug}`,
+    '/api/products?limit=20',
+    '/api/search?text=cup',
+  ]
   const { status } = await call(agent, target, 'GET', paths[Math.floor(random() * paths.length)] ?? '/', undefined, {})
   return status === 200
 }
@@ -116,7 +127,9 @@ async function order(
     language: 'en',
     address: { name: 'Proof of performance', phone: '13800000000', region: 'Test', line: 'Closed again after the run' },
   })
-  const { status, text } = await call(agent, target, 'POST', '/api/orders', body, { 'idempotency-key': options.ids.uuid() })
+  const { status, text } = await call(agent, target, 'POST', '/api/orders', body, {
+    'idempotency-key': options.ids.uuid(),
+  })
   if (status !== 201) return false
   const answer = JSON.parse(text) as { number: string; accessToken: string }
   placed.push({ number: answer.number, accessToken: answer.accessToken })
@@ -143,14 +156,18 @@ function call(
         headers: {
           host: target.hostName,
           authorization: `Bearer ${target.apiKey}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+          ...(body === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
           ...headers,
         },
       },
       response => {
         const parts: Buffer[] = []
         response.on('data', (part: Buffer) => parts.push(part))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') }))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') }),
+        )
         response.on('error', () => resolve({ status: 0, text: '' }))
       },
     )

@@ -39,9 +39,13 @@ export function checked<T extends TSchema>(schema: T, value: unknown, where = ''
   if (validator.Check(value)) return value as Static<T>
   const first = validator.Errors(value)[0]
   const path = fieldOf(first, where)
-  throw new CloudError('site.factory.invalid-site', `${path === '' ? 'site.json' : path} ${first?.message ?? 'is wrong'}`, {
-    ...(path === '' ? {} : { field: path }),
-  })
+  throw new CloudError(
+    'site.factory.invalid-site',
+    `${path === '' ? 'site.json' : path} ${first?.message ?? 'is wrong'}`,
+    {
+      ...(path === '' ? {} : { field: path }),
+    },
+  )
 }
 
 interface SchemaProblem {
@@ -66,7 +70,9 @@ export function parseSiteFile(text: string): SiteFile {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new CloudError('site.factory.invalid-site', `site.json is not JSON: ${(error as Error).message}`, { cause: error })
+    throw new CloudError('site.factory.invalid-site', `site.json is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
   return checked(SiteFile, value)
 }

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { type Clock, CloudError, type Ids } from '@aaas/core-cloud/kernel'
 import type { Database } from '@aaas/support-cloud/rdbms'
 
@@ -92,5 +92,5 @@ export class ApiKeys {
 }
 
 function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+  return hash('sha256', secret, 'buffer')
 }

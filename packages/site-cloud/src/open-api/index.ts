@@ -1,4 +1,5 @@
 export { apiKeyMigrations } from './api-key-migrations.js'
 export { type ApiKey, ApiKeys } from './api-keys.js'
+export type { KeptContract } from './kept-answers.js'
 export { createOpenApi, type OpenApi, type OpenApiOptions } from './open-api.js'
 export { RateLimiter } from './rate-limit-core.js'

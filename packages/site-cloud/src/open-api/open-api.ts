@@ -1,7 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createHttpApi, type HttpService, openApiDocument } from '@aaas/core-cloud/contract'
+import {
+  createHttpApi,
+  type HttpApi,
+  type HttpService,
+  newTraceId,
+  openApiDocument,
+  traceIdOf,
+  traceparentOf,
+} from '@aaas/core-cloud/contract'
 import { type Actor, type Clock, CloudError, type Ids, type Logger } from '@aaas/core-cloud/kernel'
-import type { ApiKeys } from './api-keys.js'
+import type { ApiKey, ApiKeys } from './api-keys.js'
+import { KeptAnswers, type KeptContract } from './kept-answers.js'
 import { RateLimiter } from './rate-limit-core.js'
 
 const maxBodyBytes = 256 * 1024
@@ -11,6 +20,8 @@ const anonymousPerSecond = 20
 export interface OpenApiOptions {
   readonly services: readonly HttpService[]
   readonly keys: ApiKeys
+  /** Default: none. */
+  readonly kept?: KeptContract
   readonly title: string
   readonly version: string
   readonly clock: Clock
@@ -20,8 +31,8 @@ export interface OpenApiOptions {
 
 /** A site's API for third-party systems. */
 export interface OpenApi {
-  /** Answers everything below `/api/`; `path` is the rest, starting with a slash. */
-  handle(request: IncomingMessage, response: ServerResponse, path: string, query: URLSearchParams): Promise<void>
+  /** Answers everything below `/api/`; `target` is the rest with its query, starting with a slash. Never rejects. */
+  handle(request: IncomingMessage, response: ServerResponse, target: string): Promise<void>
   /** The OpenAPI 3.1 document for a base URL. */
   document(baseUrl: string): unknown
 }
@@ -30,6 +41,7 @@ export interface OpenApi {
 export function createOpenApi(options: OpenApiOptions): OpenApi {
   const { keys, clock, ids, logger } = options
   const api = createHttpApi({ services: options.services, clock, ids, logger })
+  const kept = options.kept === undefined ? undefined : new KeptAnswers(options.kept, clock)
   const limiter = new RateLimiter()
   const document = (baseUrl: string): unknown =>
     openApiDocument({
@@ -41,58 +53,90 @@ export function createOpenApi(options: OpenApiOptions): OpenApi {
     })
   return {
     document,
-    async handle(request, response, path, query) {
+    async handle(request, response, target) {
       try {
+        const cut = target.indexOf('?')
+        const path = cut === -1 ? target : target.slice(0, cut)
         if (path === '/openapi.json') {
           send(response, 200, { 'content-type': 'application/json' }, JSON.stringify(document(baseUrlOf(request))))
           return
         }
-        const actor = await admit(request, keys, limiter, clock)
+        const key = await keyOf(request, keys)
+        const actor = admit(request, key, limiter, clock)
+        const answers = kept?.mayAsk(request.method, request.headers) === true ? kept : undefined
+        const known = answers?.find(target)
+        if (known !== undefined) {
+          sendKept(response, known, traceparentFor(request, ids))
+          return
+        }
+        const before = keptBefore(answers, api, path, target)
         const answer = await api.handle({
           method: request.method ?? 'GET',
           path,
-          query,
+          query: cut === -1 ? noQuery : new URLSearchParams(target.slice(cut + 1)),
           headers: request.headers,
           body: await readBody(request),
           ...(actor === undefined ? {} : { actor }),
         })
         if (answer === undefined)
           throw new CloudError('core.contract.unknown-method', `no ${request.method} ${path} in this API`)
+        if (before !== undefined && answer.status === 200) answers?.keep(target, answer.body, before)
         send(response, answer.status, answer.headers, answer.body)
       } catch (error) {
         const cloud = CloudError.from(error)
-        if (cloud.code === 'core.kernel.internal') logger.error('API request failed', { error, path })
+        if (cloud.code === 'core.kernel.internal') logger.error('API request failed', { error, target })
         sendError(response, cloud)
       }
     },
   }
 }
 
-/** @returns the caller, or undefined for one without a key. */
-async function admit(
-  request: IncomingMessage,
-  keys: ApiKeys,
-  limiter: RateLimiter,
-  clock: Clock,
-): Promise<Actor | undefined> {
+const noQuery = new URLSearchParams()
+
+function keptBefore(
+  answers: KeptAnswers | undefined,
+  api: HttpApi,
+  path: string,
+  target: string,
+): ReturnType<KeptAnswers['before']> {
+  if (answers === undefined) return undefined
+  const found = api.find('GET', path)
+  return found !== undefined && 'operation' in found && answers.keeps(found.operation.label)
+    ? answers.before(target)
+    : undefined
+}
+
+function traceparentFor(request: IncomingMessage, ids: Ids): string | undefined {
+  const { traceparent } = request.headers
+  return traceparentOf(traceIdOf(typeof traceparent === 'string' ? traceparent : undefined) ?? newTraceId(ids), ids)
+}
+
+/** @returns the key of the caller; undefined for one without. */
+async function keyOf(request: IncomingMessage, keys: ApiKeys): Promise<ApiKey | undefined> {
   const header = request.headers.authorization
-  const token = header?.startsWith('Bearer ') === true ? header.slice(7) : undefined
-  if (header !== undefined && token === undefined) {
+  if (header === undefined) return undefined
+  if (!header.startsWith('Bearer ')) {
     throw new CloudError('site.open-api.invalid-key', 'send the key as: Authorization: Bearer aaas_...', {
       field: 'authorization',
     })
   }
-  const key = token === undefined ? undefined : await keys.authenticate(token)
+  return keys.authenticate(header.slice(7))
+}
+
+/** @throws CloudError `core.contract.rate-limited` when the caller is above its rate. */
+function admit(
+  request: IncomingMessage,
+  key: ApiKey | undefined,
+  limiter: RateLimiter,
+  clock: Clock,
+): Actor | undefined {
   const caller = key?.keyId ?? `address ${String(request.headers['x-forwarded-for'] ?? '')}`
-  const wait = limiter.take(caller, key?.requestsPerSecond ?? anonymousPerSecond, clock.monotonic())
+  const most = key?.requestsPerSecond ?? anonymousPerSecond
+  const wait = limiter.take(caller, most, clock.monotonic())
   if (wait > 0) {
-    throw new CloudError(
-      'core.contract.rate-limited',
-      `more than ${key?.requestsPerSecond ?? anonymousPerSecond} requests a second`,
-      {
-        details: { retryAfterMs: wait },
-      },
-    )
+    throw new CloudError('core.contract.rate-limited', `more than ${most} requests a second`, {
+      details: { retryAfterMs: wait },
+    })
   }
   return key === undefined ? undefined : { id: `key:${key.keyId}`, scopes: key.scopes }
 }
@@ -126,6 +170,17 @@ function send(response: ServerResponse, status: number, headers: Readonly<Record
   if (response.headersSent || response.destroyed) return
   response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
   response.end(body)
+}
+
+const keptHead: readonly string[] = ['content-type', 'application/json; charset=utf-8', 'cache-control', 'no-store']
+
+/** The head is the one of `createHttpApi`. @param text - one character a byte. */
+function sendKept(response: ServerResponse, text: string, traceparent: string | undefined): void {
+  if (response.headersSent || response.destroyed) return
+  const head = keptHead.concat('content-length', String(text.length))
+  if (traceparent !== undefined) head.push('traceparent', traceparent)
+  response.writeHead(200, head)
+  response.end(text, 'latin1')
 }
 
 function sendError(response: ServerResponse, error: CloudError): void {

@@ -5,7 +5,7 @@ import type { ShopRequest } from './request.js'
 import type { BrowserSession } from './session.js'
 
 /** Bytes of a form body. */
-export const maxFormBytes = 65_536
+const maxFormBytes = 65_536
 
 /** The fields of a form post. A field that came twice counts once, the first time. */
 export class Form {

@@ -5,7 +5,7 @@ const money = new Map<string, Intl.NumberFormat>()
 const times = new Map<string, Intl.DateTimeFormat>()
 
 /** Digits after the point of a currency: 2 for CNY, 0 for JPY. */
-export function fractionDigits(currency: string): number {
+function fractionDigits(currency: string): number {
   let digits = fractions.get(currency)
   if (digits === undefined) {
     digits = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2

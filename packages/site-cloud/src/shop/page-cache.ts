@@ -1,4 +1,5 @@
 import type { Clock } from '@aaas/core-cloud/kernel'
+import { BoundedMap } from '@aaas/support-cloud/cache'
 import { type Markup, trusted } from './html.js'
 
 /**
@@ -25,77 +26,109 @@ export const holes = {
   cartUnits: trusted(marks.cartUnits),
 } as const
 
-/** A rendered page, encoded once: bytes between numbers that name a hole. */
+/**
+ * A rendered page, encoded once: text between numbers that name a hole. A character of the text is one byte of UTF-8,
+ * because a server sends such a text in one write together with the head, and needs no buffer for it.
+ */
 export class StoredPage {
-  readonly #parts: readonly (Buffer | number)[]
+  readonly #parts: readonly (string | number)[]
   readonly bytes: number
 
   constructor(page: Markup) {
-    const parts: (Buffer | number)[] = []
+    const parts: (string | number)[] = []
     for (const part of page.text.split(/([\uE001-\uE003])/)) {
       const hole = part.length === 1 ? part.charCodeAt(0) - 0xe001 : -1
       if (hole >= 0 && hole < order.length) parts.push(hole)
-      else if (part !== '') parts.push(Buffer.from(part))
+      else if (part !== '') parts.push(byteText(part))
     }
     this.#parts = parts
     this.bytes = parts.reduce<number>((sum, part) => sum + (typeof part === 'number' ? 0 : part.length), 0)
   }
 
-  /** @returns the page of one request. Values must be safe in HTML: they are checked where requests are read. */
-  fill(filling: PageFilling): Buffer {
-    const values = order.map(name => Buffer.from(filling[name]))
-    return Buffer.concat(this.#parts.map(part => (typeof part === 'number' ? (values[part] ?? Buffer.alloc(0)) : part)))
+  /**
+   * @returns the page of one request, one character a byte (`latin1`). Values must be safe in HTML and ASCII: they are
+   *   checked where requests are read.
+   */
+  fill(filling: PageFilling): string {
+    let text = ''
+    for (const part of this.#parts) text += typeof part === 'number' ? filling[order[part] ?? 'origin'] : part
+    return text
   }
 }
 
-interface Entry {
-  readonly page: StoredPage
-  readonly freshUntil: number
+function byteText(text: string): string {
+  return Buffer.from(text).toString('latin1')
 }
 
-/** Keeps rendered pages for a short time, bounded by bytes; the least recently used leaves first. */
+/** How a kept page is made, and how to tell that it is what would be made now. */
+export interface PageRecipe<T> {
+  /** What the page is made of. */
+  load(): Promise<T>
+  /** True when a page of `a` reads like one of `b`. */
+  same(a: T, b: T): boolean
+  render(from: T): Markup
+}
+
+/** A number that stays while nothing changed that pages are made of; at once, or after looking. */
+export type Revision = () => number | Promise<number>
+
+interface Entry {
+  readonly page: StoredPage
+  /** What it was made of. */
+  from: unknown
+  revision: number
+  freshUntil: number
+}
+
+/**
+ * Keeps rendered pages, bounded by bytes. A page is shown while it is younger than its age limit and the revision stays;
+ * then what it is made of is loaded again, and only when that reads differently the page is rendered again.
+ */
 export class PageCache {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries: BoundedMap<Entry>
   readonly #loading = new Map<string, Promise<StoredPage>>()
   readonly #clock: Clock
   readonly #ttlMs: number
-  readonly #maxBytes: number
-  #bytes = 0
+  readonly #revision: Revision
 
   /**
    * @param options.ttlMs - how old a page may be, milliseconds; 0 keeps nothing.
    * @param options.maxBytes - bytes of all pages together.
+   * @param options.revision - default: one that never changes, so that age alone counts.
    */
-  constructor(options: { readonly clock: Clock; readonly ttlMs: number; readonly maxBytes: number }) {
+  constructor(options: {
+    readonly clock: Clock
+    readonly ttlMs: number
+    readonly maxBytes: number
+    readonly revision?: Revision
+  }) {
     this.#clock = options.clock
     this.#ttlMs = options.ttlMs
-    this.#maxBytes = options.maxBytes
+    this.#entries = new BoundedMap(options.maxBytes)
+    this.#revision = options.revision ?? (() => 0)
   }
 
   get bytes(): number {
-    return this.#bytes
+    return this.#entries.bytes
   }
 
-  /** The page when it is kept and fresh. Synchronous, because most requests end here. */
+  /** The page when it is kept and known to be right. Synchronous, because most requests end here. */
   peek(key: string): StoredPage | undefined {
     const entry = this.#entries.get(key)
-    if (entry === undefined) return undefined
-    if (entry.freshUntil <= this.#clock.monotonic()) {
-      this.#drop(key, entry)
-      return undefined
-    }
-    this.#entries.delete(key)
-    this.#entries.set(key, entry)
-    return entry.page
+    if (entry === undefined || entry.freshUntil <= this.#clock.monotonic()) return undefined
+    const revision = this.#revision()
+    // Whoever has to wait asks again, and hears of a failure then.
+    if (typeof revision !== 'number') revision.catch(() => undefined)
+    return entry.revision === revision ? entry.page : undefined
   }
 
-  /** The kept page, or the one that `load` renders; callers that come meanwhile share that rendering. */
-  async get(key: string, load: () => Promise<Markup>): Promise<StoredPage> {
+  /** The kept page, or a new one; callers that come meanwhile share the work. A key always has the same recipe. */
+  async get<T>(key: string, recipe: PageRecipe<T>): Promise<StoredPage> {
     const kept = this.peek(key)
     if (kept !== undefined) return kept
     const running = this.#loading.get(key)
     if (running !== undefined) return running
-    const loading = load().then(markup => this.#keep(key, new StoredPage(markup)))
+    const loading = this.#make(key, recipe)
     this.#loading.set(key, loading)
     try {
       return await loading
@@ -104,22 +137,19 @@ export class PageCache {
     }
   }
 
-  #keep(key: string, page: StoredPage): StoredPage {
-    if (this.#ttlMs <= 0 || page.bytes > this.#maxBytes) return page
+  async #make<T>(key: string, recipe: PageRecipe<T>): Promise<StoredPage> {
+    // Asked for before loading: what changes meanwhile makes this page outdated and is not taken for known.
+    const revision = await this.#revision()
+    const freshUntil = this.#clock.monotonic() + this.#ttlMs
+    const from = await recipe.load()
     const old = this.#entries.get(key)
-    if (old !== undefined) this.#drop(key, old)
-    this.#entries.set(key, { page, freshUntil: this.#clock.monotonic() + this.#ttlMs })
-    this.#bytes += page.bytes
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#bytes <= this.#maxBytes) break
-      this.#drop(oldest, entry)
+    if (old !== undefined && recipe.same(old.from as T, from)) {
+      Object.assign(old, { from, revision, freshUntil })
+      return old.page
     }
+    const page = new StoredPage(recipe.render(from))
+    if (this.#ttlMs > 0) this.#entries.set(key, { page, from, revision, freshUntil }, page.bytes)
     return page
-  }
-
-  #drop(key: string, entry: Entry): void {
-    this.#entries.delete(key)
-    this.#bytes -= entry.page.bytes
   }
 }
 

@@ -1,6 +1,6 @@
 import { paymentContract, paymentListenerContract } from '@aaas/access-cloud/payment'
 import { cartContract } from '@aaas/business-cloud/cart'
-import { catalogueContract } from '@aaas/business-cloud/catalogue'
+import { type CatalogueService, catalogueContract } from '@aaas/business-cloud/catalogue'
 import { inventoryContract } from '@aaas/business-cloud/inventory'
 import { ledgerContract } from '@aaas/business-cloud/ledger'
 import { orderContract } from '@aaas/business-cloud/order'
@@ -13,14 +13,15 @@ import { Lifecycle } from '@aaas/core-cloud/kernel'
 import { ApiKeys } from '@aaas/site-cloud/open-api'
 import { sqlCloudwareState } from '@aaas/site-cloud/template'
 import { type Database, pgDatabase } from '@aaas/support-cloud/rdbms'
-import { shopAdmin } from './shop-admin.js'
 import { shopAdminContract } from './admin-contract.js'
+import { shopAdmin } from './shop-admin.js'
 import { shopApi } from './shop-api.js'
 import { shopJobs, shopRelay } from './shop-background.js'
 import { pageHooks } from './shop-hooks.js'
 import { releaseShop } from './shop-release.js'
 import { openCache, openSearch, type ShopServices, shopServices } from './shop-services.js'
 import { readSiteFile } from './site-file.js'
+import type { SiteView } from './site-view.js'
 import { createStorefront } from './storefront.js'
 
 /** A shop: one merchant, one database, any number of equal instances. */
@@ -30,10 +31,18 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
   const { clock, ids, logger, bus, hooks } = context
   const lifecycle = new Lifecycle({ clock })
   const { view, databaseConnections } = await readSiteFile(context.packageDir)
-  const database = lifecycle.use('database', pgDatabase({ url: context.databaseUrl, maxConnections: databaseConnections }))
+  const database = lifecycle.use(
+    'database',
+    pgDatabase({ url: context.databaseUrl, maxConnections: databaseConnections }),
+  )
   const cache = lifecycle.use('cache', openCache(clock))
   const search = lifecycle.use('search', openSearch({ dataDir: context.dataDir, clock, logger }))
-  const relay = lifecycle.use('relay', shopRelay({ database, hooks, clock, ids, logger }))
+  // The first question for health comes when the packages of the start are loaded.
+  let loaded = (): void => undefined
+  const after = new Promise<void>(resolve => {
+    loaded = resolve
+  })
+  const relay = lifecycle.use('relay', shopRelay({ database, hooks, clock, ids, logger, after }))
   const services = shopServices({
     database,
     cache,
@@ -50,9 +59,10 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
   await services.catalogue.ensureIndexed()
   const keys = new ApiKeys({ database, clock, ids })
   await serveAll(context, lifecycle, services, keys, database)
-  lifecycle.use('background work', shopJobs({ services, clock, logger }))
+  lifecycle.use('background work', shopJobs({ services, database, clock, logger }))
   const api = shopApi({ services, keys, title: view.name.en, clock, ids, logger })
-  const client = <C extends Contract>(contract: C, handlers: Handlers<C>) => localClient({ contract, handlers, clock, ids })
+  const client = <C extends Contract>(contract: C, handlers: Handlers<C>) =>
+    localClient({ contract, handlers, clock, ids })
   const storefront = createStorefront({
     services: {
       catalogue: client(catalogueContract, services.catalogue),
@@ -68,6 +78,7 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
       const hook = pageHooks[slot]
       return hooks.has(hook.name) ? (await hooks.views(hook, input)).map(one => one.view) : []
     },
+    revision: () => services.catalogue.revision(),
     clock,
     ids,
     logger,
@@ -77,13 +88,29 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
     handler: (request, response) => {
       if (!api.take(request, response)) storefront(request, response)
     },
+    warmUp: await pathsToWarm(view, services.catalogue),
     state: packageName => sqlCloudwareState({ database, packageName }),
     health: async () => {
+      loaded()
       await database.query({ text: 'select 1', name: 'health' })
     },
     drain: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => lifecycle.stop(),
   }
+}
+
+/** Pages and API reads of every kind: the first of the shelf are asked for most, and stand for the rest. */
+async function pathsToWarm(view: SiteView, catalogue: CatalogueService): Promise<readonly string[]> {
+  const { products } = await catalogue.listProducts({ limit: 20 })
+  const slugs = products.map(product => product.slug)
+  const pages = ['/', '/products', ...new Set(products.map(product => `/category/${product.category}`))]
+  return [
+    ...view.languages.flatMap(language =>
+      [...pages, ...slugs.map(slug => `/product/${slug}`), '/search?q=a'].map(path => `/${language}${path}`),
+    ),
+    '/api/products',
+    ...slugs.slice(0, 5).map(slug => `/api/products/${slug}`),
+  ]
 }
 
 /** Offers the service centres on the host's bus: to operators through the host, and to the payment gateway. */
@@ -96,7 +123,11 @@ async function serveAll(
 ): Promise<void> {
   const serve = async <C extends Contract>(contract: C, handlers: Handlers<C>): Promise<void> => {
     const served = await serveContract({ bus, contract, handlers, prefix: busPrefix, clock, logger })
-    lifecycle.add({ name: contract.name, drain: () => served.drain(), dispose: async () => served[Symbol.asyncDispose]() })
+    lifecycle.add({
+      name: contract.name,
+      drain: () => served.drain(),
+      dispose: async () => served[Symbol.asyncDispose](),
+    })
   }
   await Promise.all([
     serve(catalogueContract, services.catalogue),

@@ -15,7 +15,8 @@ export function shopAdmin(deps: {
   readonly database: Database
 }): Handlers<typeof shopAdminContract> {
   return {
-    createApiKey: input => deps.keys.create({ ...input, requestsPerSecond: input.requestsPerSecond ?? defaultRequestsPerSecond }),
+    createApiKey: input =>
+      deps.keys.create({ ...input, requestsPerSecond: input.requestsPerSecond ?? defaultRequestsPerSecond }),
     listApiKeys: async () => ({ keys: (await deps.keys.list()).map(key => ({ ...key, scopes: [...key.scopes] })) }),
     revokeApiKey: async input => {
       await deps.keys.revoke(input.keyId)

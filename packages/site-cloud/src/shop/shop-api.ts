@@ -22,6 +22,7 @@ export function shopApi(options: {
     ...options,
     title: `${options.title}: open API`,
     version: orderContract.version,
+    kept: { contract: catalogueContract, revision: () => catalogue.revision() },
     services: [
       httpService(catalogueContract, catalogue),
       // A third party never speaks for a registered buyer: whose order it is comes from a session, and it has none.
@@ -40,9 +41,7 @@ export function shopApi(options: {
     take(request, response) {
       const url = request.url ?? '/'
       if (!url.startsWith(`${base}/`)) return false
-      const cut = url.indexOf('?')
-      const path = url.slice(base.length, cut === -1 ? undefined : cut)
-      void api.handle(request, response, path, new URLSearchParams(cut === -1 ? '' : url.slice(cut + 1)))
+      void api.handle(request, response, url.slice(base.length))
       return true
     },
   }

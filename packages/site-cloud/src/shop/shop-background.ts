@@ -1,7 +1,7 @@
 import { orderEventHook } from '@aaas/business-cloud/order'
 import type { HookHost } from '@aaas/core-cloud/cloudware'
 import type { Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
-import { createOutboxRelay, type OutboxRelay } from '@aaas/support-cloud/event'
+import { createOutboxRelay, forgetInbox, type OutboxRelay } from '@aaas/support-cloud/event'
 import type { Database } from '@aaas/support-cloud/rdbms'
 import { orderEvents } from './shop-hooks.js'
 import type { ShopServices } from './shop-services.js'
@@ -13,6 +13,8 @@ export function shopRelay(options: {
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger
+  /** Resolves when the packages of the start are loaded: before, an event would pass them by. */
+  readonly after: Promise<unknown>
 }): OutboxRelay {
   const { hooks } = options
   const hooksByTopic = new Map(orderEvents.map(event => [`order.${event}`, orderEventHook(event)]))
@@ -21,6 +23,7 @@ export function shopRelay(options: {
     clock: options.clock,
     ids: options.ids,
     logger: options.logger,
+    after: options.after,
     subscribers: topic => {
       const hook = hooksByTopic.get(topic)
       if (hook === undefined) return []
@@ -41,15 +44,17 @@ interface Job {
 /** Work that a shop does without being asked. Every instance does it; each step is safe beside the same of another. */
 export function shopJobs(options: {
   readonly services: ShopServices
+  readonly database: Database
   readonly clock: Clock
   readonly logger: Logger
 }): AsyncDisposable {
-  const { services, clock, logger } = options
+  const { services, database, clock, logger } = options
   const jobs: readonly Job[] = [
     { name: 'close expired orders', everyMs: 15_000, run: () => services.orders.closeExpired(clock.now()) },
     { name: 'settle open payments', everyMs: 5_000, run: () => services.payments.reconcile(clock.now()) },
     { name: 'drop old carts', everyMs: 3_600_000, run: () => services.carts.purge(clock.now() - 30 * 86_400_000) },
     { name: 'drop old sessions', everyMs: 3_600_000, run: () => services.parties.purge() },
+    { name: 'forget old messages', everyMs: 3_600_000, run: () => forgetInbox(database) },
   ]
   const cancels = new Map<string, () => void>()
   const running = new Set<Promise<void>>()

@@ -36,6 +36,9 @@ export async function releaseShop(context: ReleaseContext): Promise<void> {
 }
 
 async function settingOf(database: Database, name: string): Promise<unknown> {
-  const rows = await database.query<{ value: unknown }>({ text: 'select value from site_setting where name = $1', values: [name] })
+  const rows = await database.query<{ value: unknown }>({
+    text: 'select value from site_setting where name = $1',
+    values: [name],
+  })
   return rows[0]?.value
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { paymentContract } from '@aaas/access-cloud/payment'
+import type { paymentContract } from '@aaas/access-cloud/payment'
 import { CartService } from '@aaas/business-cloud/cart'
 import { CatalogueService, productIndexFields } from '@aaas/business-cloud/catalogue'
 import { InventoryService, setInitialStock } from '@aaas/business-cloud/inventory'
@@ -40,7 +40,11 @@ export interface CatalogueParts {
 /** Milliseconds a party's groups are believed; a buyer made a VIP sees it at once elsewhere, here within this time. */
 const groupsTtlMs = 2_000
 
-export function openSearch(options: { readonly dataDir: string; readonly clock: Clock; readonly logger: Logger }): SearchIndex {
+export function openSearch(options: {
+  readonly dataDir: string
+  readonly clock: Clock
+  readonly logger: Logger
+}): SearchIndex {
   return sqliteSearchIndex({
     file: join(options.dataDir, 'search.db'),
     fields: productIndexFields,

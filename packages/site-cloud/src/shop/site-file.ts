@@ -13,7 +13,10 @@ export async function readSiteFile(packageDir: string): Promise<{
   readonly catalogue?: string
   readonly databaseConnections: number
 }> {
-  const site = JSON.parse(await readFile(join(packageDir, 'site.json'), 'utf8')) as { config: ShopConfig; catalogue?: string }
+  const site = JSON.parse(await readFile(join(packageDir, 'site.json'), 'utf8')) as {
+    config: ShopConfig
+    catalogue?: string
+  }
   const plan = JSON.parse(await readFile(join(packageDir, 'capacity.json'), 'utf8')) as { databaseConnections?: number }
   return {
     view: siteView(site.config),

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Language } from '@aaas/business-cloud/catalogue'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { messagePage } from './pages/message-pages.js'
-import { json, type Reply, redirect, send } from './reply.js'
+import { json, type Reply, redirect, send, sendShared } from './reply.js'
 import { negotiateLanguage, readRequest, type ShopRequest } from './request.js'
 import { account, logout, showLogin, submitLogin } from './routes/account-routes.js'
 import { allProducts, category, help, home, product, search } from './routes/browse-routes.js'
@@ -10,11 +10,11 @@ import { changeCart, showCart } from './routes/cart-routes.js'
 import { showCheckout, submitCheckout } from './routes/checkout-routes.js'
 import { shopFiles } from './routes/file-routes.js'
 import { orderRoutes } from './routes/order-routes.js'
-import { openShop, type Route, type Shop, type StorefrontOptions, show, type Visit } from './routes/shop.js'
+import { keptPage, openShop, type Route, type Shop, type StorefrontOptions, show, type Visit } from './routes/shop.js'
 import { type SiteRoutes, siteRoutes } from './routes/site-routes.js'
 import { BrowserSession } from './session.js'
 
-export type { SlotInput, SlotName, StorefrontOptions, StorefrontServices } from './routes/shop.js'
+export type { StorefrontOptions, StorefrontServices } from './routes/shop.js'
 
 interface RouteEntry {
   readonly get?: Route
@@ -36,6 +36,11 @@ export function createStorefront(
   return (raw, response) => {
     const request = readRequest(raw)
     const session = new BrowserSession(request, shop.ids)
+    const kept = keptPage(shop, request, session)
+    if (kept !== undefined) {
+      sendShared(response, kept, request.method, session.setCookies())
+      return
+    }
     answer(shop, routes, extras, request, session)
       .then(reply => send(response, reply, request.method, session.setCookies()))
       .catch((error: unknown) => {

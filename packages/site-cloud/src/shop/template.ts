@@ -7,7 +7,10 @@ import { siteView } from './site-view.js'
 export const shopTemplate: Template = {
   name: 'shop',
   version: '1.0.0',
-  summary: { 'zh-CN': '网上店铺：商品、搜索、购物车、结算、支付、订单', en: 'A shop: catalogue, search, cart, checkout, payment, orders' },
+  summary: {
+    'zh-CN': '网上店铺：商品、搜索、购物车、结算、支付、订单',
+    en: 'A shop: catalogue, search, cart, checkout, payment, orders',
+  },
   config: ShopConfig,
   configDefaults: shopConfigDefaults,
   checkConfig: config => void siteView(config as ShopConfig),

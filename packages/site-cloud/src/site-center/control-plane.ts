@@ -25,9 +25,10 @@ export class ControlPlane implements Handlers<typeof controlPlaneContract> {
 
   constructor(readonly deps: ControlPlaneDeps) {}
 
-  async desiredState(input: { hostId: string; knownGeneration?: number }): Promise<
-    { changed: false } | { changed: true; state: DesiredState }
-  > {
+  async desiredState(input: {
+    hostId: string
+    knownGeneration?: number
+  }): Promise<{ changed: false } | { changed: true; state: DesiredState }> {
     const rows = await this.deps.database.query<{ generation: number }>({
       text: 'select coalesce(max(generation), 0) as generation from site',
     })
@@ -41,7 +42,10 @@ export class ControlPlane implements Handlers<typeof controlPlaneContract> {
     return {}
   }
 
-  async packageChunk(input: { digest: string; offset: number }): Promise<{ base64: string; total: number; signature: unknown }> {
+  async packageChunk(input: {
+    digest: string
+    offset: number
+  }): Promise<{ base64: string; total: number; signature: unknown }> {
     if (this.#recent?.digest !== input.digest) {
       this.#recent = { digest: input.digest, bytes: await this.deps.packages.get(input.digest) }
     }
@@ -56,7 +60,9 @@ export class ControlPlane implements Handlers<typeof controlPlaneContract> {
     }
   }
 
-  async readings(input: Parameters<Handlers<typeof controlPlaneContract>['readings']>[0]): Promise<Record<string, never>> {
+  async readings(
+    input: Parameters<Handlers<typeof controlPlaneContract>['readings']>[0],
+  ): Promise<Record<string, never>> {
     await this.deps.database.query({
       text: `insert into usage_reading(source, site, epoch, seq, at, counters)
         select source, site, epoch, seq, to_timestamp(at / 1000.0), counters

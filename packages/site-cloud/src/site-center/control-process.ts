@@ -1,6 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
 import { type BusIdentity, listenBus } from '@aaas/core-cloud/bus'
 import { type PackageSignature, verifyPackage } from '@aaas/core-cloud/cloudware'
 import { busClient, httpHandler, httpService, serveContract } from '@aaas/core-cloud/contract'
@@ -20,15 +19,17 @@ import {
   pgDatabase,
   provisionDatabase,
 } from '@aaas/support-cloud/rdbms'
+import { getRequestListener } from '@hono/node-server'
 import { createConsole } from '../console/index.js'
 import { shopMigrations } from '../shop/index.js'
 import { controlMigrations } from './control-migrations.js'
 import { ControlPlane } from './control-plane.js'
 import { inspectSitePackage } from './inspect-site-package.js'
-import { platformVersion } from './platform-version.js'
 import { filePackageStore } from './package-store.js'
+import { platformVersion } from './platform-version.js'
 import { SiteCenter } from './site-center.js'
 import { siteCenterContract } from './site-center-contract.js'
+import { writeAudit } from './site-store.js'
 
 export interface ControlOptions {
   /** Administrator's connection string of the database server. */
@@ -81,14 +82,27 @@ export async function startControl(
     inspect: inspectSitePackage,
     provision: (site, kind) => provisionSite(options.adminUrl, ids, site, kind),
     changed: () => {
-      bus.publish(desiredChangedSubject, new Uint8Array(0)).catch((error: unknown) => logger.warn('no hint sent', { error }))
+      bus
+        .publish(desiredChangedSubject, new Uint8Array(0))
+        .catch((error: unknown) => logger.warn('no hint sent', { error }))
     },
     host: () => (hub.connections().some(connection => connection.kind === 'host') ? host : undefined),
     domain: 'localhost',
   })
   const plane = new ControlPlane({ database, packages, center, trust: options.trust, adminUrl: options.adminUrl })
-  const served = await serveContract({ bus, contract: controlPlaneContract, handlers: plane, prefix: controlPrefix, clock, logger })
-  lifecycle.add({ name: 'control plane', drain: () => served.drain(), dispose: async () => served[Symbol.asyncDispose]() })
+  const served = await serveContract({
+    bus,
+    contract: controlPlaneContract,
+    handlers: plane,
+    prefix: controlPrefix,
+    clock,
+    logger,
+  })
+  lifecycle.add({
+    name: 'control plane',
+    drain: () => served.drain(),
+    dispose: async () => served[Symbol.asyncDispose](),
+  })
 
   const api = httpHandler({
     services: [httpService(siteCenterContract, center)],
@@ -100,7 +114,15 @@ export async function startControl(
     logger,
     maxBodyBytes: 100_000_000,
   })
-  const site = await createConsole({ database, center, adminPassword: options.adminPassword, clock, ids, logger })
+  const site = await createConsole({
+    database,
+    center,
+    adminPassword: options.adminPassword,
+    audit: entry => writeAudit(database, entry),
+    clock,
+    ids,
+    logger,
+  })
   const server = await listen(options.consolePort, async request => (await api(request)) ?? site.fetch(request))
   lifecycle.add({ name: 'console', dispose: () => closeServer(server) })
   const address = server.address()
@@ -156,7 +178,10 @@ function listen(port: number, fetch: (request: Request) => Promise<Response>): P
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new CloudError('core.deploy.port-in-use', `port ${port} is in use; set AAAS_CONSOLE_PORT to another`, { field: 'AAAS_CONSOLE_PORT', cause: error })
+          ? new CloudError('core.deploy.port-in-use', `port ${port} is in use; set AAAS_CONSOLE_PORT to another`, {
+              field: 'AAAS_CONSOLE_PORT',
+              cause: error,
+            })
           : error,
       )
     })

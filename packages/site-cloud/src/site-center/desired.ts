@@ -1,6 +1,6 @@
 import type { DesiredSite, DesiredState } from '@aaas/core-cloud/deploy'
 import type { Database } from '@aaas/support-cloud/rdbms'
-import { allSites, cloudwareRows, type CloudwareRow, type PackageRow, type SiteRow } from './site-store.js'
+import { allSites, type CloudwareRow, cloudwareRows, type PackageRow, type SiteRow } from './site-store.js'
 
 interface Deployed extends SiteRow {
   readonly digest: string
@@ -21,7 +21,13 @@ export async function desiredState(options: {
   return options.database.transaction(async tx => {
     await tx.query({ text: 'set transaction isolation level repeatable read, read only' })
     const sites = await allSites(tx)
-    const deployed = await tx.query<{ site: string; digest: string; name: string; version: string; config: Record<string, unknown> }>({
+    const deployed = await tx.query<{
+      site: string
+      digest: string
+      name: string
+      version: string
+      config: Record<string, unknown>
+    }>({
       text: `select v.site, v.digest, p.name, p.version, v.config from site_version v
         join site s on s.name = v.site and s.version = v.version join package p on p.digest = v.digest`,
     })
@@ -36,7 +42,14 @@ export async function desiredState(options: {
       if (row === undefined) continue
       wanted.push(
         desiredSite(
-          { ...site, databaseUrl: atServer(site.databaseUrl, options.adminUrl), digest: row.digest, packageName: row.name, packageVersion: row.version, versionConfig: row.config },
+          {
+            ...site,
+            databaseUrl: atServer(site.databaseUrl, options.adminUrl),
+            digest: row.digest,
+            packageName: row.name,
+            packageVersion: row.version,
+            versionConfig: row.config,
+          },
           added.filter(one => one.site === site.name),
           packages,
         ),

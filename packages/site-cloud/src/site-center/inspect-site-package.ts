@@ -23,7 +23,12 @@ function planOf(bytes: Uint8Array): CapacityPlan {
     const sizes = [plan.instances, plan.concurrency, plan.memoryMb]
     if (sizes.every(size => Number.isInteger(size) && size > 0) && plan.instances <= 64) return plan
   } catch (cause) {
-    throw new CloudError('core.cloudware.invalid-package', 'capacity.json is not JSON', { field: 'capacity.json', cause })
+    throw new CloudError('core.cloudware.invalid-package', 'capacity.json is not JSON', {
+      field: 'capacity.json',
+      cause,
+    })
   }
-  throw new CloudError('core.cloudware.invalid-package', 'capacity.json names no usable sizes', { field: 'capacity.json' })
+  throw new CloudError('core.cloudware.invalid-package', 'capacity.json names no usable sizes', {
+    field: 'capacity.json',
+  })
 }

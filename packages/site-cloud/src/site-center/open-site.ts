@@ -21,7 +21,9 @@ export async function openSite(options: {
     await checkHostNames(tx, name, hostNames)
     if (existing !== undefined) {
       if (existing.kind === kind) return
-      throw new CloudError('site.center.conflict', `${name} is a ${existing.kind}, the package is a ${kind}`, { field: 'site' })
+      throw new CloudError('site.center.conflict', `${name} is a ${existing.kind}, the package is a ${kind}`, {
+        field: 'site',
+      })
     }
     const databaseUrl = await options.provision(name, kind)
     await tx.query({
@@ -40,5 +42,7 @@ export async function checkHostNames(tx: Queryable, site: string, hostNames: rea
   })
   const [first] = taken
   if (first === undefined) return
-  throw new CloudError('site.center.conflict', `the host name ${first.taken} belongs to the site ${first.name}`, { field: 'hostNames' })
+  throw new CloudError('site.center.conflict', `the host name ${first.taken} belongs to the site ${first.name}`, {
+    field: 'hostNames',
+  })
 }

@@ -14,7 +14,8 @@ export interface PackageStore {
 export async function filePackageStore(dir: string): Promise<PackageStore> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const path = (digest: string): string => {
-    if (!/^[0-9a-f]{128}$/.test(digest)) throw new CloudError('site.center.unknown-version', `'${digest}' is not a digest`, { field: 'digest' })
+    if (!/^[0-9a-f]{128}$/.test(digest))
+      throw new CloudError('site.center.unknown-version', `'${digest}' is not a digest`, { field: 'digest' })
     return join(dir, `${digest}.tgz`)
   }
   return {

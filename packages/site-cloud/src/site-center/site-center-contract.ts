@@ -1,7 +1,7 @@
 import { defineContract } from '@aaas/core-cloud/contract'
 import { type Static, Type } from 'typebox'
 
-export const SiteName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' })
+const SiteName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' })
 const strict = { additionalProperties: false } as const
 const bySite = Type.Object({ site: SiteName }, strict)
 const version = Type.Integer({ minimum: 1 })
@@ -30,12 +30,14 @@ export const SiteInstance = Type.Object({
   cpuMs: Type.Optional(Type.Integer()),
 })
 
-export const SiteCloudware = Type.Object({
+const SiteCloudware = Type.Object({
   name: Type.String(),
   version: Type.String(),
   digest: Type.String(),
+  /** False: it was taken off, or replaced by another version, and some instances still have it. */
+  wanted: Type.Boolean(),
   config: Type.Unknown(),
-  /** What each instance says of it. */
+  /** What each instance that has this version says of it. */
   instances: Type.Array(
     Type.Object({
       instance: Type.String(),
@@ -73,7 +75,9 @@ export const Site = Type.Object({
   urls: Type.Array(Type.String()),
   /** The one version of each package that the site runs: its program and its cloudware; absent before the first deployment. */
   lock: Type.Optional(
-    Type.Array(Type.Object({ name: Type.String(), version: Type.String(), digest: Type.String(), kind: Type.String() })),
+    Type.Array(
+      Type.Object({ name: Type.String(), version: Type.String(), digest: Type.String(), kind: Type.String() }),
+    ),
   ),
   /** Epoch milliseconds at which control heard of it last; absent when no host ever reported it. */
   reportedAt: Type.Optional(Type.Integer()),
@@ -137,7 +141,8 @@ export const siteCenterContract = defineContract({
       http: { verb: 'GET', path: '/packages' },
     },
     pushVersion: {
-      summary: 'Makes a stored package the next version of a site, creating the site when it is new. Pushing the newest version again changes nothing.',
+      summary:
+        'Makes a stored package the next version of a site, creating the site when it is new. Pushing the newest version again changes nothing.',
       input: Type.Object(
         {
           site: SiteName,
@@ -185,7 +190,8 @@ export const siteCenterContract = defineContract({
       http: { verb: 'GET', path: '/sites/:site/versions' },
     },
     deploy: {
-      summary: 'Rolls a site to a version (default the newest), without a lost request; reverts by itself when it never gets healthy.',
+      summary:
+        'Rolls a site to a version (default the newest), without a lost request; reverts by itself when it never gets healthy.',
       input: Type.Object({ site: SiteName, version: Type.Optional(version) }, strict),
       output: Site,
       errors: [
@@ -269,7 +275,9 @@ export const siteCenterContract = defineContract({
           site: SiteName,
           instance: Type.Optional(Type.String({ maxLength: 64 })),
           text: Type.Optional(Type.String({ maxLength: 200 })),
-          level: Type.Optional(Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')])),
+          level: Type.Optional(
+            Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')]),
+          ),
           since: Type.Optional(Type.Integer()),
           before: Type.Optional(Type.Integer()),
           limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
@@ -292,7 +300,8 @@ export const siteCenterContract = defineContract({
       http: { verb: 'GET', path: '/metrics' },
     },
     querySite: {
-      summary: 'Reads from a service of a site, such as business.order list; methods that change something are refused.',
+      summary:
+        'Reads from a service of a site, such as business.order list; methods that change something are refused.',
       input: siteCall,
       output: Type.Object({ output: Type.Unknown() }),
       errors: ['site.center.host-unavailable', 'site.center.unknown-site', 'core.contract.forbidden'],
@@ -302,7 +311,8 @@ export const siteCenterContract = defineContract({
       http: { verb: 'POST', path: '/sites/:site/query' },
     },
     callSite: {
-      summary: "Calls a service of a site, such as business.order ship, with the rights that the caller's scopes are worth there.",
+      summary:
+        "Calls a service of a site, such as business.order ship, with the rights that the caller's scopes are worth there.",
       input: siteCall,
       output: Type.Object({ output: Type.Unknown() }),
       errors: ['site.center.host-unavailable', 'site.center.unknown-site', 'core.contract.forbidden'],
@@ -321,10 +331,19 @@ export const siteCenterContract = defineContract({
     },
     auditLog: {
       summary: 'Who did what, newest first; of one site when it is named.',
-      input: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })), site: Type.Optional(SiteName) }, strict),
+      input: Type.Object(
+        { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500 })), site: Type.Optional(SiteName) },
+        strict,
+      ),
       output: Type.Object({
         entries: Type.Array(
-          Type.Object({ at: Type.Integer(), actor: Type.String(), action: Type.String(), site: Type.String(), detail: Type.String() }),
+          Type.Object({
+            at: Type.Integer(),
+            actor: Type.String(),
+            action: Type.String(),
+            site: Type.String(),
+            detail: Type.String(),
+          }),
         ),
       }),
       scope: 'site.read',

@@ -7,9 +7,10 @@ import { satisfies } from 'semver'
 import type { CapacityPlan } from '../template/index.js'
 import { openSite } from './open-site.js'
 import type { PackageStore } from './package-store.js'
+import { similarName } from './similar-name.js'
 import type { Site, SiteVersion, StoredPackage, siteCenterContract } from './site-center-contract.js'
 import { lockSite } from './site-lock.js'
-import { readingScopes, siteScopes } from './site-scopes.js'
+import { describeCall, isReading, readingScopes, siteScopes } from './site-scopes.js'
 import {
   allPackages,
   allSites,
@@ -47,7 +48,10 @@ export interface SiteCenterDeps {
   /** Version of the platform, which each package's `engine` range must take. */
   readonly engine: string
   /** Checks signature and content of uploaded bytes. */
-  readonly verify: (tarball: Uint8Array, signature: unknown) => { ref: PackageRef; packageJson: PackageJson; publisher: string }
+  readonly verify: (
+    tarball: Uint8Array,
+    signature: unknown,
+  ) => { ref: PackageRef; packageJson: PackageJson; publisher: string }
   /** Reads what the factory wrote into a site's package. */
   readonly inspect: (tarball: Uint8Array) => Promise<PackageFacts>
   /** Gives a new site its own database. @returns its connection string. */
@@ -97,7 +101,9 @@ export class SiteCenter implements Service {
       throw new CloudError('site.center.unknown-version', 'no such package; upload it first', { field: 'digest' })
     }
     if (stored.kind === 'cloudware') {
-      throw new CloudError('site.center.conflict', `${stored.name} is cloudware; add it to a site instead`, { field: 'digest' })
+      throw new CloudError('site.center.conflict', `${stored.name} is cloudware; add it to a site instead`, {
+        field: 'digest',
+      })
     }
     const facts = await this.deps.inspect(await this.deps.packages.get(stored.digest))
     this.#checkEngine(stored)
@@ -146,7 +152,10 @@ export class SiteCenter implements Service {
   async listVersions(input: In<'listVersions'>): Promise<{ versions: SiteVersion[] }> {
     await this.#site(this.deps.database, input.site, 'read')
     const versions = await versionsOf(this.deps.database, input.site)
-    const packages = await packagesByDigest(this.deps.database, versions.map(row => row.digest))
+    const packages = await packagesByDigest(
+      this.deps.database,
+      versions.map(row => row.digest),
+    )
     return {
       versions: versions.flatMap(row => {
         const stored = packages.get(row.digest)
@@ -158,7 +167,9 @@ export class SiteCenter implements Service {
   async deploy(input: In<'deploy'>, context: CallContext): Promise<Site> {
     return this.#change(input.site, context, 'site.deploy', async (tx, site) => {
       const row =
-        input.version === undefined ? (await versionsOf(tx, site.name))[0] : await versionOf(tx, site.name, input.version)
+        input.version === undefined
+          ? (await versionsOf(tx, site.name))[0]
+          : await versionOf(tx, site.name, input.version)
       if (row === undefined) throw unknownVersion(site.name, input.version)
       await wantVersion(tx, { site, row, engine: this.deps.engine })
       return `version ${row.version}`
@@ -204,7 +215,11 @@ export class SiteCenter implements Service {
       }
       if (stored.kind !== 'cloudware' || site.kind !== 'site') {
         const [wrong, what] = stored.kind === 'cloudware' ? [site.name, site.kind] : [stored.name, stored.kind]
-        throw new CloudError('site.center.conflict', `${wrong} is a ${what}; only cloudware is added, and only to sites`, { field: 'digest' })
+        throw new CloudError(
+          'site.center.conflict',
+          `${wrong} is a ${what}; only cloudware is added, and only to sites`,
+          { field: 'digest' },
+        )
       }
       const config = checkPackageConfig(stored.packageJson, input.config)
       await tx.query({
@@ -224,7 +239,9 @@ export class SiteCenter implements Service {
         values: [site.name, input.name],
       })
       if (gone.length === 0) {
-        throw new CloudError('site.center.unknown-cloudware', `${site.name} has no cloudware '${input.name}'`, { field: 'name' })
+        throw new CloudError('site.center.unknown-cloudware', `${site.name} has no cloudware '${input.name}'`, {
+          field: 'name',
+        })
       }
       await lockSite(tx, { site, engine: this.deps.engine, version: site.version })
       return input.name
@@ -250,7 +267,10 @@ export class SiteCenter implements Service {
   }
 
   async callSite(input: In<'callSite'>, context: CallContext): Promise<{ output: unknown }> {
-    return this.#forward(input, { id: actorOf(context), scopes: siteScopes(context.actor) }, context)
+    const answer = await this.#forward(input, { id: actorOf(context), scopes: siteScopes(context.actor) }, context)
+    if (!isReading(input.contract, input.method))
+      await this.#audit(context, 'site.call', input.site, describeCall(input))
+    return answer
   }
 
   async #forward(input: In<'callSite'>, actor: Actor, context: CallContext): Promise<{ output: unknown }> {
@@ -325,9 +345,13 @@ export class SiteCenter implements Service {
   /** Refused when it is pushed, so that nobody finds out at the deployment. */
   #checkEngine({ name, packageJson: { aaas } }: PackageRow): void {
     if (satisfies(this.deps.engine, aaas.engine, { includePrerelease: true })) return
-    throw new CloudError('core.cloudware.missing-requirement', `${name} needs platform ${aaas.engine}, this is ${this.deps.engine}`, {
-      field: 'aaas/engine',
-    })
+    throw new CloudError(
+      'core.cloudware.missing-requirement',
+      `${name} needs platform ${aaas.engine}, this is ${this.deps.engine}`,
+      {
+        field: 'aaas/engine',
+      },
+    )
   }
 
   #hostNames(site: string, more: readonly string[]): readonly string[] {
@@ -336,8 +360,13 @@ export class SiteCenter implements Service {
 
   async #site(db: Queryable, name: string, mode: 'lock' | 'read'): Promise<SiteRow> {
     const site = await siteByName(db, name, mode)
-    if (site === undefined) throw new CloudError('site.center.unknown-site', `no site '${name}'`, { field: 'site' })
-    return site
+    if (site !== undefined) return site
+    const near = similarName(
+      name,
+      (await allSites(db)).map(one => one.name),
+    )
+    const hint = near === undefined ? '' : `; did you mean '${near}'?`
+    throw new CloudError('site.center.unknown-site', `no site '${name}'${hint}`, { field: 'site' })
   }
 
   async #view(site: SiteRow): Promise<Site> {

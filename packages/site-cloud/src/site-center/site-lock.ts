@@ -1,7 +1,7 @@
 import { type PackageCandidate, resolveLock, type SiteLock } from '@aaas/core-cloud/cloudware'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import type { Queryable } from '@aaas/support-cloud/rdbms'
-import { allPackages, cloudwareOf, packageByDigest, type PackageRow, type SiteRow, versionOf } from './site-store.js'
+import { allPackages, cloudwareOf, type PackageRow, packageByDigest, type SiteRow, versionOf } from './site-store.js'
 
 /**
  * Resolves and keeps the packages of a site: its program, the cloudware on it, and nothing else. Called inside the

@@ -31,8 +31,30 @@ const worth: Readonly<Record<string, readonly string[]>> = {
 export function readingScopes(contract: string, method: string): readonly string[] {
   const label = `${contract}.${method}`
   const scopes = Object.hasOwn(reads, label) ? reads[label] : undefined
-  if (scopes === undefined) throw new CloudError('core.contract.forbidden', `${label} is not a reading method`, { field: 'method' })
+  if (scopes === undefined)
+    throw new CloudError('core.contract.forbidden', `${label} is not a reading method`, { field: 'method' })
   return scopes
+}
+
+export function isReading(contract: string, method: string): boolean {
+  return Object.hasOwn(reads, `${contract}.${method}`)
+}
+
+/** Fields that say which thing a call was about. Nothing else of its input is kept: it may hold personal data. */
+const telling = ['number', 'sku', 'delta', 'keyId', 'reason'] as const
+
+/** A call in a line for the audit log. */
+export function describeCall(call: {
+  readonly contract: string
+  readonly method: string
+  readonly input: unknown
+}): string {
+  const fields =
+    typeof call.input === 'object' && call.input !== null ? (call.input as Readonly<Record<string, unknown>>) : {}
+  const said = telling.flatMap(name =>
+    typeof fields[name] === 'string' || typeof fields[name] === 'number' ? [`${name} ${fields[name]}`] : [],
+  )
+  return [`${call.contract}.${call.method}`, ...said].join(' ').slice(0, 300)
 }
 
 /** Scopes of a caller inside a site. The platform itself, which has no actor, may do everything. */

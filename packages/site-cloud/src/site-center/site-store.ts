@@ -63,19 +63,30 @@ const versionColumns = `site, version, digest, config, plan, host_names as "host
   (extract(epoch from pushed_at) * 1000)::bigint as "pushedAt", (extract(epoch from deployed_at) * 1000)::bigint as "deployedAt"`
 
 export async function packageByDigest(db: Queryable, digest: string): Promise<PackageRow | undefined> {
-  const rows = await db.query<PackageRow>({ text: `select ${packageColumns} from package where digest = $1`, values: [digest] })
+  const rows = await db.query<PackageRow>({
+    text: `select ${packageColumns} from package where digest = $1`,
+    values: [digest],
+  })
   return rows[0]
 }
 
 /** Packages by digest; digests that are not stored are left out. */
-export async function packagesByDigest(db: Queryable, digests: readonly string[]): Promise<ReadonlyMap<string, PackageRow>> {
-  const rows = await db.query<PackageRow>({ text: `select ${packageColumns} from package where digest = any($1)`, values: [digests] })
+export async function packagesByDigest(
+  db: Queryable,
+  digests: readonly string[],
+): Promise<ReadonlyMap<string, PackageRow>> {
+  const rows = await db.query<PackageRow>({
+    text: `select ${packageColumns} from package where digest = any($1)`,
+    values: [digests],
+  })
   return new Map(rows.map(row => [row.digest, row]))
 }
 
 /** Stored packages, newest first; the newest 500. */
 export function allPackages(db: Queryable): Promise<readonly PackageRow[]> {
-  return db.query<PackageRow>({ text: `select ${packageColumns} from package order by uploaded_at desc, digest limit 500` })
+  return db.query<PackageRow>({
+    text: `select ${packageColumns} from package order by uploaded_at desc, digest limit 500`,
+  })
 }
 
 export async function insertPackage(db: Queryable, row: Omit<PackageRow, 'uploadedAt'>): Promise<void> {
@@ -160,12 +171,15 @@ export async function writeAudit(
 }
 
 /** A JSON value kept under a name; `make` is called once in the life of the database. */
-export async function platformSecret<T>(db: Database, name: string, make: () => T): Promise<T> {
+async function platformSecret<T>(db: Database, name: string, make: () => T): Promise<T> {
   await db.query({
     text: 'insert into platform_secret(name, value) values ($1, $2) on conflict (name) do nothing',
     values: [name, JSON.stringify(make())],
   })
-  const rows = await db.query<{ value: T }>({ text: 'select value from platform_secret where name = $1', values: [name] })
+  const rows = await db.query<{ value: T }>({
+    text: 'select value from platform_secret where name = $1',
+    values: [name],
+  })
   const row = rows[0]
   if (row === undefined) throw new Error(`no secret ${name}`)
   return row.value
@@ -240,5 +254,8 @@ export function newestAudit(db: Queryable, limit: number, site: string): Promise
 }
 
 export async function cloudwareOf(db: Queryable, site: string): Promise<readonly CloudwareRow[]> {
-  return db.query<CloudwareRow>({ text: 'select site, name, digest, config from site_cloudware where site = $1 order by name', values: [site] })
+  return db.query<CloudwareRow>({
+    text: 'select site, name, digest, config from site_cloudware where site = $1 order by name',
+    values: [site],
+  })
 }

@@ -23,7 +23,9 @@ export function siteView(facts: SiteFacts): Site {
   const settled =
     observed.length > 0 &&
     !silent &&
-    observed.every(({ one }) => one.observedGeneration >= site.generation && (one.phase === 'live' || one.phase === 'failed'))
+    observed.every(
+      ({ one }) => one.observedGeneration >= site.generation && (one.phase === 'live' || one.phase === 'failed'),
+    )
   return {
     site: site.name,
     kind: site.kind,
@@ -37,7 +39,10 @@ export function siteView(facts: SiteFacts): Site {
     wantedInstances: site.instances,
     concurrency: site.concurrency,
     maintenance: site.maintenance,
-    cloudware: facts.cloudware.map(row => cloudwareView(row, facts.packages.get(row.digest), observed.map(({ one }) => one))),
+    cloudware: cloudwareViews(
+      facts,
+      observed.map(({ one }) => one),
+    ),
     extensionPoints: [...(facts.package?.packageJson.aaas.extensionPoints ?? [])],
     ...(site.performance === null ? {} : { performance: { ...site.performance } }),
     urls: observed.flatMap(({ report }) => urlsOf(site, report.edgePort)),
@@ -50,25 +55,47 @@ function urlsOf(site: SiteRow, port: number): string[] {
   return [...site.hostNames.map(name => `http://${name}:${port}/`), `http://127.0.0.1:${port}/s/${site.name}/`]
 }
 
-function cloudwareView(row: CloudwareRow, stored: PackageRow | undefined, observed: readonly ObservedSite[]): Site['cloudware'][number] {
-  return {
-    name: row.name,
-    version: stored?.version ?? '',
-    digest: row.digest,
-    config: row.config,
-    instances: observed.flatMap(site =>
-      site.cloudware
-        .filter(one => one.name === row.name)
-        .map(one => ({
-          instance: one.instance,
-          state: one.state,
-          calls: one.calls,
-          failures: one.failures,
-          restarts: one.restarts,
-          ...(one.lastError === undefined ? {} : { lastError: one.lastError }),
-        })),
+/** What is wanted first, then what instances still have though nobody wants it any more. */
+function cloudwareViews({ cloudware, packages }: SiteFacts, observed: readonly ObservedSite[]): Site['cloudware'] {
+  const wanted = new Set(cloudware.map(row => row.digest))
+  const leaving = new Map(
+    observed.flatMap(site =>
+      site.cloudware.filter(one => !wanted.has(one.digest)).map(one => [one.digest, one] as const),
     ),
-  }
+  )
+  return [
+    ...cloudware.map(row => ({
+      name: row.name,
+      version: packages.get(row.digest)?.version ?? '',
+      digest: row.digest,
+      wanted: true,
+      config: row.config,
+      instances: loadedBy(row.digest, observed),
+    })),
+    ...[...leaving.values()].map(({ name, version, digest }) => ({
+      name,
+      version,
+      digest,
+      wanted: false,
+      config: null,
+      instances: loadedBy(digest, observed),
+    })),
+  ]
+}
+
+function loadedBy(digest: string, observed: readonly ObservedSite[]): Site['cloudware'][number]['instances'] {
+  return observed.flatMap(site =>
+    site.cloudware
+      .filter(one => one.digest === digest)
+      .map(one => ({
+        instance: one.instance,
+        state: one.state,
+        calls: one.calls,
+        failures: one.failures,
+        restarts: one.restarts,
+        ...(one.lastError === undefined ? {} : { lastError: one.lastError }),
+      })),
+  )
 }
 
 export function storedPackage(row: PackageRow): StoredPackage {

@@ -12,7 +12,10 @@ export async function siteViews(db: Queryable, sites: readonly SiteRow[]): Promi
       text: 'select v.site, v.digest from site_version v join site s on s.name = v.site and s.version = v.version',
     }),
   ])
-  const packages = await packagesByDigest(db, [...wanted, ...cloudware].map(row => row.digest))
+  const packages = await packagesByDigest(
+    db,
+    [...wanted, ...cloudware].map(row => row.digest),
+  )
   const digests = new Map(wanted.map(row => [row.site, row.digest]))
   return sites.map(site => {
     const stored = packages.get(digests.get(site.name) ?? '')

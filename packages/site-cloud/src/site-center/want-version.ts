@@ -46,6 +46,7 @@ export async function earlierVersion(tx: Queryable, site: SiteRow): Promise<numb
     values: [site.name, site.version],
   })
   const version = rows[0]?.version
-  if (version === undefined) throw new CloudError('site.center.conflict', `${site.name} has no earlier version to go back to`)
+  if (version === undefined)
+    throw new CloudError('site.center.conflict', `${site.name} has no earlier version to go back to`)
   return version
 }

@@ -58,15 +58,15 @@ test('a long data directory keeps its sockets below the temporary folder', async
 test('the lock is held by a living process only', async t => {
   inTemp(dir => {
     const file = join(dir, 'lock')
-    const release = takePlatformLock(file, process.pid)
-    t.throws(() => takePlatformLock(file, process.ppid), { code: 'core.deploy.already-running' })
+    const release = takePlatformLock(file, process.pid, 0)
+    t.throws(() => takePlatformLock(file, process.ppid, 0), { code: 'core.deploy.already-running' })
     release()
-    t.doesNotThrow(() => takePlatformLock(file, process.pid)())
+    t.doesNotThrow(() => takePlatformLock(file, process.pid, 0)())
     // The process id of a dead holder may be in use again: the start time tells them apart.
     writeFileSync(file, JSON.stringify({ pid: process.ppid, started: '1' }))
-    t.doesNotThrow(() => takePlatformLock(file, process.pid))
+    t.doesNotThrow(() => takePlatformLock(file, process.pid, 0))
     writeFileSync(file, 'half a lock')
-    t.doesNotThrow(() => takePlatformLock(file, process.pid))
+    t.doesNotThrow(() => takePlatformLock(file, process.pid, 0))
     t.ok(CloudError)
   })
 })

@@ -2,13 +2,18 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findTestEngine } from '@aaas/testing'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { type RunningPlatformProcess, startPlatformProcess } from './running-platform.js'
 
 const engine = findTestEngine('chromium')
 const flags = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ]
 
 const words = {
@@ -23,7 +28,8 @@ async function buy(page: Page, base: string, language: 'zh-CN' | 'en', javaScrip
   await page.locator('[data-testid=product-card] a').first().click()
   await page.locator('[data-testid=add-to-cart]').click()
   // With JavaScript the page stays and the cart's count changes; without, the cart is shown.
-  if (javaScript) await page.waitForFunction(() => /[1-9]/.test(document.querySelector('[data-testid=cart-link]')?.textContent ?? ''))
+  if (javaScript)
+    await page.waitForFunction(() => /[1-9]/.test(document.querySelector('[data-testid=cart-link]')?.textContent ?? ''))
   await page.goto(`${base}/${language}/cart`)
   await page.locator('[data-testid=to-checkout]').click()
   await page.fill('[name=name]', text.name)
@@ -44,7 +50,10 @@ async function buy(page: Page, base: string, language: 'zh-CN' | 'en', javaScrip
   throw new Error(`the order was not paid: ${await page.locator('[data-testid=order-state]').innerText()}`)
 }
 
-async function inBrowser(platform: RunningPlatformProcess, work: (browser: Browser, base: string) => Promise<void>): Promise<void> {
+async function inBrowser(
+  platform: RunningPlatformProcess,
+  work: (browser: Browser, base: string) => Promise<void>,
+): Promise<void> {
   if (!('path' in engine)) return
   const browser = await chromium.launch({ executablePath: engine.path, args: flags })
   try {
@@ -61,7 +70,11 @@ test('people buy in Chromium', { skip: 'skip' in engine ? engine.skip : false, t
       for (const language of ['zh-CN', 'en'] as const) {
         for (const javaScriptEnabled of [false, true]) {
           const what = `${width} px, ${language}, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`
-          const context = await browser.newContext({ viewport: { width, height: 844 }, javaScriptEnabled, locale: language })
+          const context = await browser.newContext({
+            viewport: { width, height: 844 },
+            javaScriptEnabled,
+            locale: language,
+          })
           const page = await context.newPage()
           const problems: string[] = []
           page.on('pageerror', error => problems.push(error.message))
@@ -82,7 +95,11 @@ test('people buy in Chromium', { skip: 'skip' in engine ? engine.skip : false, t
 })
 
 /** The operator sees the eight orders, a balanced ledger, and logs; a form without its token is refused. */
-async function operate(platform: RunningPlatformProcess, browser: Browser, t: Pick<typeof import('tap').t, 'match' | 'equal' | 'ok'>): Promise<void> {
+async function operate(
+  platform: RunningPlatformProcess,
+  browser: Browser,
+  t: Pick<Test, 'match' | 'equal' | 'ok'>,
+): Promise<void> {
   const console = `http://127.0.0.1:${platform.consolePort}`
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } })
   const page = await context.newPage()

@@ -24,7 +24,10 @@ export async function startPlatformProcess(): Promise<RunningPlatformProcess> {
   const site = join(home, 'sample')
   const made = await cli('site', 'new', 'shop', '--dir', site)
   if (made.code !== 0) throw new Error(made.error)
-  const child = spawn(process.execPath, [bin, '--json', 'up', '--site', site], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [bin, '--json', 'up', '--site', site], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   await announced(child)
   return {
     home,

@@ -7,7 +7,7 @@ export interface CatalogueFile {
   readonly products: readonly Product[]
 }
 
-export const exampleCatalogueUrl = new URL('../../../../../examples/shop/catalogue.csv', import.meta.url)
+const exampleCatalogueUrl = new URL('../../../../../examples/shop/catalogue.csv', import.meta.url)
 
 export function readCatalogueFile(url: URL = exampleCatalogueUrl): CatalogueFile {
   const [header = [], ...rows] = parseCsv(readFileSync(url, 'utf8'))
@@ -66,7 +66,7 @@ function named(
 }
 
 /** Reads well-formed CSV, which is all that a test needs. */
-export function parseCsv(text: string): string[][] {
+function parseCsv(text: string): string[][] {
   const rows: string[][] = []
   let row: string[] = []
   for (const match of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,\n]*))(,|\n)/g)) {

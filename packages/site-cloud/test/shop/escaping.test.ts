@@ -2,7 +2,8 @@ import { ManualClock } from '@aaas/testing'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { escapeHtml, html, jsonScript, OriginUrl, trusted } from '../../src/shop/html.js'
-import { holes, PageCache, StoredPage } from '../../src/shop/page-cache.js'
+import { holes, PageCache, type PageRecipe, StoredPage } from '../../src/shop/page-cache.js'
+import { looksSame } from '../../src/shop/shown.js'
 import { type CatalogueFile, readCatalogueFile } from './catalogue-file.js'
 import { openShopServer, PlainBrowser } from './shop-server.js'
 
@@ -185,32 +186,109 @@ test('the page cache forgets by age and by bytes, and shares one rendering', asy
   const clock = new ManualClock()
   const cache = new PageCache({ clock, ttlMs: 100, maxBytes: 30 })
   let renderings = 0
-  const load = (text: string) => async () => {
-    renderings += 1
-    return html`${text}`
-  }
-  const both = await Promise.all([cache.get('a', load('aaaaaaaaaa')), cache.get('a', load('aaaaaaaaaa'))])
+  const recipe = (text: string | Error): PageRecipe<string> => ({
+    load: async () => {
+      if (text instanceof Error) throw text
+      return text
+    },
+    same: (a, b) => a === b,
+    render: from => {
+      renderings += 1
+      return html`${from}`
+    },
+  })
+  const both = await Promise.all([cache.get('a', recipe('aaaaaaaaaa')), cache.get('a', recipe('aaaaaaaaaa'))])
   t.equal(renderings, 1)
   t.equal(both[0], both[1])
   await clock.pass(99)
   t.ok(cache.peek('a'))
   await clock.pass(1)
-  t.notOk(cache.peek('a'), 'at its age limit it is gone')
-  t.equal(cache.bytes, 0)
-  for (const key of ['a', 'b', 'c']) await cache.get(key, load('0123456789'))
+  t.notOk(cache.peek('a'), 'at its age limit it is shown no more')
+  t.equal(await cache.get('a', recipe('aaaaaaaaaa')), both[0], 'what reads the same is not rendered again')
+  t.equal(renderings, 1)
+  await clock.pass(100)
+  t.not(await cache.get('a', recipe('0123456789')), both[0])
+  for (const key of ['b', 'c']) await cache.get(key, recipe('0123456789'))
   t.equal(cache.bytes, 30, 'the limit itself fits')
   cache.peek('a')
-  await cache.get('d', load('x'))
+  await cache.get('d', recipe('x'))
   t.ok(cache.peek('a'), 'used lately')
   t.notOk(cache.peek('b'), 'the longest unused goes')
-  await cache.get('big', load('x'.repeat(31)))
+  await cache.get('big', recipe('x'.repeat(31)))
   t.notOk(cache.peek('big'), 'one that never fits is not kept')
-  await t.rejects(cache.get('bad', () => Promise.reject(new Error('no'))))
-  t.equal((await cache.get('bad', load('ok'))).bytes, 2, 'a failure is not kept')
+  await t.rejects(cache.get('bad', recipe(new Error('no'))))
+  t.equal((await cache.get('bad', recipe('ok'))).bytes, 2, 'a failure is not kept')
+})
+
+test('a new revision has a page looked over, and a change while it is made is not missed', async t => {
+  const clock = new ManualClock()
+  let revision = 1
+  let known = true
+  const cache = new PageCache({
+    clock,
+    ttlMs: 1_000,
+    maxBytes: 100,
+    revision: () => (known ? revision : Promise.resolve(revision)),
+  })
+  let text = 'one'
+  let loads = 0
+  const recipe: PageRecipe<string> = {
+    load: async () => {
+      loads += 1
+      return text
+    },
+    same: (a, b) => a === b,
+    render: from => html`${from}`,
+  }
+  const first = await cache.get('k', recipe)
+  t.equal(await cache.get('k', recipe), first)
+  t.equal(loads, 1)
+  revision = 2
+  t.equal(await cache.get('k', recipe), first, 'another product changed')
+  t.equal(loads, 2)
+  t.ok(cache.peek('k'))
+  known = false
+  t.notOk(cache.peek('k'), 'nobody knows yet whether it is still right')
+  known = true
+  const slow = cache.get('k', {
+    ...recipe,
+    load: async () => {
+      revision = 3
+      return text
+    },
+  })
+  text = 'two'
+  await slow
+  revision = 4
+  t.match((await cache.get('k', recipe)).fill({ origin: '', formToken: '', cartUnits: '' }), 'two')
+})
+
+test('pages look alike when what they show is the same', async t => {
+  const product = { slug: 'a', name: { en: 'A' }, skus: [{ sku: 'x', available: 1_000_000 }], available: 1_000_000 }
+  const sold = { ...product, skus: [{ sku: 'x', available: 999_998 }], available: 999_998 }
+  t.ok(looksSame(product, sold, 999))
+  t.ok(looksSame({ available: 0 }, { available: -3 }, 5))
+  for (const [a, b] of [
+    [{ available: 5 }, { available: 6 }],
+    [{ available: 1 }, { available: 0 }],
+    [{ amount: 1_000 }, { amount: 1_001 }],
+    [[1, 2], [1]],
+    [[1], { 0: 1 }],
+    [{ a: undefined }, {}],
+    [{ a: undefined }, { b: undefined }],
+    [{ name: { en: 'A' } }, { name: { en: 'B' } }],
+    [null, {}],
+    ['1', 1],
+  ] as const) {
+    t.notOk(looksSame(a, b, 6), `${JSON.stringify(a)} ${JSON.stringify(b)}`)
+    t.notOk(looksSame(b, a, 6))
+  }
 })
 
 test('a stored page is filled in all its holes', async t => {
+  const chinese = new StoredPage(html`壶${holes.cartUnits}é`).fill({ origin: '', formToken: '', cartUnits: '7' })
+  t.equal(Buffer.from(chinese, 'latin1').toString(), '壶7é', 'a character is a byte of UTF-8')
   const page = new StoredPage(html`<${holes.origin}|${holes.cartUnits}|${holes.formToken}${holes.origin}>`)
-  t.equal(page.fill({ origin: 'o', formToken: 'f', cartUnits: '2' }).toString(), '<o|2|fo>')
-  t.equal(page.fill({ origin: 'p', formToken: '', cartUnits: '' }).toString(), '<p||p>')
+  t.equal(page.fill({ origin: 'o', formToken: 'f', cartUnits: '2' }), '<o|2|fo>')
+  t.equal(page.fill({ origin: 'p', formToken: '', cartUnits: '' }), '<p||p>')
 })

@@ -13,8 +13,19 @@ import { filePackageStore } from '../../src/site-center/package-store.js'
 import { type PackageFacts, SiteCenter } from '../../src/site-center/site-center.js'
 import type { CapacityPlan } from '../../src/template/index.js'
 
-const context: CallContext = { traceId: 't', actor: { id: 'tester', scopes: ['*'] }, deadline: Number.MAX_SAFE_INTEGER, signal: new AbortController().signal }
-const plan = { performance: { ordersPerMinute: 60, p99Ms: 500 }, instances: 2, concurrency: 256, databaseConnections: 4, memoryMb: 320 } as CapacityPlan
+const context: CallContext = {
+  traceId: 't',
+  actor: { id: 'tester', scopes: ['*'] },
+  deadline: Number.MAX_SAFE_INTEGER,
+  signal: new AbortController().signal,
+}
+const plan = {
+  performance: { ordersPerMinute: 60, p99Ms: 500 },
+  instances: 2,
+  concurrency: 256,
+  databaseConnections: 4,
+  memoryMb: 320,
+} as CapacityPlan
 
 /** A site centre on a real database; signatures are the cloudware system's tests' business, bytes stand for packages here. */
 async function open() {
@@ -30,7 +41,10 @@ async function open() {
     engine: '0.1.0',
     verify: tarball => {
       const packageJson = JSON.parse(Buffer.from(tarball).toString('utf8')) as PackageJson
-      const digest = Buffer.from(`${packageJson.name}@${packageJson.version}`).toString('hex').padEnd(128, '0').slice(0, 128)
+      const digest = Buffer.from(`${packageJson.name}@${packageJson.version}`)
+        .toString('hex')
+        .padEnd(128, '0')
+        .slice(0, 128)
       return { ref: { name: packageJson.name, version: packageJson.version, digest }, packageJson, publisher: 'local' }
     },
     inspect: async (): Promise<PackageFacts> => ({ plan, hostNames: [] }),
@@ -39,9 +53,20 @@ async function open() {
     host: () => undefined,
     domain: 'localhost',
   })
-  const plane = new ControlPlane({ database: db, packages, center, trust: { local: 'pem' }, adminUrl: 'postgres://admin@localhost/postgres?host=/here' })
+  const plane = new ControlPlane({
+    database: db,
+    packages,
+    center,
+    trust: { local: 'pem' },
+    adminUrl: 'postgres://admin@localhost/postgres?host=/here',
+  })
   const upload = async (packageJson: object): Promise<string> =>
-    (await center.uploadPackage({ base64: Buffer.from(JSON.stringify(packageJson)).toString('base64'), signature: {} }, context)).digest
+    (
+      await center.uploadPackage(
+        { base64: Buffer.from(JSON.stringify(packageJson)).toString('base64'), signature: {} },
+        context,
+      )
+    ).digest
   const desired = async () => {
     const answer = await plane.desiredState({ hostId: 'host-1' })
     if (!answer.changed) throw new Error('the first look is always a change')
@@ -65,7 +90,13 @@ async function open() {
 const sitePackage = (version: string, points = ['order.place@1']) => ({
   name: 'site-shop',
   version,
-  aaas: { kind: 'site', engine: '^0.1.0', entry: 'program.js', extensionPoints: points, template: { name: 'shop', version } },
+  aaas: {
+    kind: 'site',
+    engine: '^0.1.0',
+    entry: 'program.js',
+    extensionPoints: points,
+    template: { name: 'shop', version },
+  },
 })
 
 test('push, deploy, scale, roll back: each is a new generation that a host can pull', async t => {
@@ -77,7 +108,14 @@ test('push, deploy, scale, roll back: each is a new generation that a host can p
   await center.deploy({ site: 'shop' }, context)
   const state = await desired()
   const [site] = state.sites
-  t.match(site, { site: 'shop', version: 1, instances: 2, concurrency: 256, hostNames: ['shop.localhost'], maintenance: false })
+  t.match(site, {
+    site: 'shop',
+    version: 1,
+    instances: 2,
+    concurrency: 256,
+    hostNames: ['shop.localhost'],
+    maintenance: false,
+  })
   t.equal(site?.databaseUrl, 'postgres://site_shop:secret@localhost/shop?host=/here', 'the server is where it is now')
   t.equal(state.generation, site?.generation)
 
@@ -140,13 +178,23 @@ test('cloudware: hooks the site lacks and missing requirements are refused, and 
   const extension = (name: string, hook: string, requires?: Record<string, string>) => ({
     name,
     version: '1.0.0',
-    aaas: { kind: 'cloudware', engine: '^0.1.0', entry: 'index.js', hooks: [{ hook, kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }], ...(requires ? { requires } : {}) },
+    aaas: {
+      kind: 'cloudware',
+      engine: '^0.1.0',
+      entry: 'index.js',
+      hooks: [{ hook, kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }],
+      ...(requires ? { requires } : {}),
+    },
   })
   const before = (await env.desired()).generation
   const foreign = await upload(extension('foreign', 'oven.bake@1'))
-  await t.rejects(center.addCloudware({ site: 'shop', digest: foreign }, context), { code: 'core.cloudware.missing-requirement' })
+  await t.rejects(center.addCloudware({ site: 'shop', digest: foreign }, context), {
+    code: 'core.cloudware.missing-requirement',
+  })
   const needy = await upload(extension('needy', 'order.place@1', { helper: '^2.0.0' }))
-  await t.rejects(center.addCloudware({ site: 'shop', digest: needy }, context), { code: 'core.cloudware.missing-requirement' })
+  await t.rejects(center.addCloudware({ site: 'shop', digest: needy }, context), {
+    code: 'core.cloudware.missing-requirement',
+  })
   t.equal((await env.desired()).generation, before)
 
   const fine = await upload(extension('fine', 'order.place@1'))
@@ -160,9 +208,15 @@ test('what does not exist is named', async t => {
   await using env = await open()
   const { center } = env
   await t.rejects(center.getSite({ site: 'none' }), { code: 'site.center.unknown-site', field: 'site' })
-  await t.rejects(center.pushVersion({ site: 'shop', digest: 'a'.repeat(128) }, context), { code: 'site.center.unknown-version', field: 'digest' })
+  await t.rejects(center.pushVersion({ site: 'shop', digest: 'a'.repeat(128) }, context), {
+    code: 'site.center.unknown-version',
+    field: 'digest',
+  })
   await center.pushVersion({ site: 'shop', digest: await env.upload(sitePackage('1.0.0')) }, context)
-  await t.rejects(center.deploy({ site: 'shop', version: 7 }, context), { code: 'site.center.unknown-version', field: 'version' })
+  await t.rejects(center.deploy({ site: 'shop', version: 7 }, context), {
+    code: 'site.center.unknown-version',
+    field: 'version',
+  })
   await t.rejects(center.rollback({ site: 'shop' }, context), { code: 'site.center.conflict' })
   await t.rejects(center.logs({ site: 'shop' }, context), { code: 'site.center.host-unavailable' })
 })
@@ -170,7 +224,14 @@ test('what does not exist is named', async t => {
 test('usage adds epochs up and counts a repeated or reordered reading once', async t => {
   await using env = await open()
   await env.center.pushVersion({ site: 'shop', digest: await env.upload(sitePackage('1.0.0')) }, context)
-  const reading = (epoch: number, seq: number, requests: number) => ({ source: 'i-1', site: 'shop', epoch: `e${epoch}`, seq, at: 1_700_000_000_000 + seq, counters: { requests } })
+  const reading = (epoch: number, seq: number, requests: number) => ({
+    source: 'i-1',
+    site: 'shop',
+    epoch: `e${epoch}`,
+    seq,
+    at: 1_700_000_000_000 + seq,
+    counters: { requests },
+  })
   await env.plane.readings({ hostId: 'host-1', readings: [reading(1, 2, 20), reading(1, 1, 10)] })
   await env.plane.readings({ hostId: 'host-1', readings: [reading(1, 2, 20), reading(2, 1, 5)] })
   t.same(await env.center.usage({ site: 'shop' }), { counters: { requests: 25 }, readings: 3 })

@@ -9,5 +9,3 @@ export {
   type Subscriber,
 } from './event.js'
 export { createOutboxRelay, type OutboxRelayOptions } from './outbox-relay.js'
-export { outboxRelaySuite } from './outbox-relay-suite.js'
-export type { OutboxRelaySuiteFixture } from './outbox-suite-fixture.js'

@@ -70,6 +70,23 @@ async function holdBack(
   return new Set(blocked.map(row => row.key))
 }
 
+/**
+ * Ends due events of topics without a subscriber in one statement: nothing is read, held or delivered for them.
+ * @returns how many, at most `limit`, and whether other events are due.
+ */
+export async function dropUnheard(
+  on: Queryable,
+  topics: readonly string[],
+  limit: number,
+): Promise<{ readonly dropped: number; readonly due: boolean }> {
+  const [row] = await on.query<{ dropped: number; due: boolean }>({
+    name: 'aaas_outbox_drop',
+    text: 'select dropped, due from aaas_outbox_drop($1, $2)',
+    values: [topics, limit],
+  })
+  return row ?? { dropped: 0, due: false }
+}
+
 /** Records what became of the rows, in the transaction that holds them. */
 export async function settle(tx: Queryable, outcomes: ReadonlyMap<ClaimedRow, Outcome>): Promise<void> {
   const done: ClaimedRow[] = []

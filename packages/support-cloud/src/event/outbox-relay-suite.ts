@@ -2,6 +2,8 @@ import { deliveryTests, inboxTests, subscriberTests } from './outbox-delivery-su
 import { crashTests, giveUpTests, orderTests, retryTests, sharingTests } from './outbox-failure-suite.js'
 import type { OutboxRelaySuiteFixture, WithFixture } from './outbox-suite-fixture.js'
 
+export type { OutboxRelaySuiteFixture } from './outbox-suite-fixture.js'
+
 type RunTest = (name: string, run: () => Promise<void>) => unknown
 
 /** Every promise of the {@link OutboxRelay}. */

@@ -1,7 +1,7 @@
 import { type Clock, CloudError, type Ids, type Logger, sleep } from '@aaas/core-cloud/kernel'
 import type { Database } from '../rdbms/database.js'
 import type { OutboxEvent, OutboxRelay, OutboxRelayStats, Subscriber } from './event.js'
-import { type ClaimedRow, claim, type Outcome, settle } from './outbox-batch.js'
+import { type ClaimedRow, claim, dropUnheard, type Outcome, settle } from './outbox-batch.js'
 
 export interface OutboxRelayOptions {
   /** Needs two connections at least: one holds the batch while subscribers work on the others. */
@@ -18,6 +18,11 @@ export interface OutboxRelayOptions {
   readonly after?: Promise<unknown>
   /** Milliseconds between looks while nothing happens, default 1_000. */
   readonly pollMs?: number
+  /**
+   * Milliseconds of rest after each look that found something, default 40: wake-ups that come meanwhile share the next
+   * look. The first event after a quiet time is taken at once.
+   */
+  readonly restMs?: number
   /** Events taken at once, default 100. */
   readonly batch?: number
   /** Keys whose events are delivered at the same time, default 8. */
@@ -40,6 +45,14 @@ export interface OutboxRelayOptions {
  */
 const batchMs = 20_000
 
+/** Events that nobody waits for, ended by one statement. */
+const dropLimit = 1_000
+/** Topics remembered as having had no subscriber; an unknown one costs a claim more and nothing else. */
+const mostTopics = 200
+
+/** What a look found: `more` when it took as many as it may. */
+type Found = 'nothing' | 'some' | 'more'
+
 /** Starts a relay; it works until it is disposed. Tables: `transactionMigrations` of `support-cloud/transaction`. */
 export function createOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
   return new PollingRelay(options)
@@ -54,6 +67,9 @@ class PollingRelay implements OutboxRelay {
   #idle: (() => void)[] = []
   #rouse: (() => void) | undefined
   #woken = false
+  #resting = false
+  /** Topics of events seen that had no subscriber then. */
+  readonly #unheard = new Set<string>()
   #delivered = 0
   #failed = 0
   #dead = 0
@@ -64,6 +80,7 @@ class PollingRelay implements OutboxRelay {
       after: Promise.resolve(),
       subscribers: () => [],
       pollMs: 1_000,
+      restMs: 40,
       batch: 100,
       concurrency: 8,
       deliveryMs: 10_000,
@@ -78,7 +95,7 @@ class PollingRelay implements OutboxRelay {
 
   wake(): void {
     this.#woken = true
-    this.#rouse?.()
+    if (!this.#resting) this.#rouse?.()
   }
 
   subscribe(subscription: Subscriber & { readonly topic: string }): () => void {
@@ -131,29 +148,37 @@ class PollingRelay implements OutboxRelay {
       this.#woken = false
       // Only those who asked before this look: what they wrote before is then seen by it.
       const asking = this.#idle.splice(0)
-      let worked = false
+      let found: Found = 'nothing'
       let failed = false
       try {
         // While nothing happens, one small statement a second is all that a relay costs.
-        worked = (woken || (await this.#isDue())) && (await this.#batch())
+        if (woken || (await this.#isDue())) found = await this.#look()
       } catch (error) {
         failed = true
         this.#options.logger.warn('outbox: a batch failed and will be repeated', { error })
       }
-      if (worked || failed) this.#idle.push(...asking)
+      if (found !== 'nothing' || failed) this.#idle.push(...asking)
       else for (const resolve of asking) resolve()
-      if (!worked && (failed || !this.#woken) && !this.#stop.signal.aborted) await this.#pause()
+      if (found === 'some') await this.#rest()
+      else if (found === 'nothing' && (failed || !this.#woken)) await this.#pause(this.#options.pollMs)
     }
   }
 
   async #isDue(): Promise<boolean> {
-    const text = 'select 1 as due from aaas_outbox where available_at <= now() limit 1'
+    const text = 'select 1 as due from aaas_outbox where available_at <= now() order by id limit 1'
     return (await this.#options.database.query({ name: 'aaas_outbox_due', text })).length > 0
   }
 
-  #pause(): Promise<void> {
+  async #rest(): Promise<void> {
+    this.#resting = true
+    await this.#pause(this.#options.restMs)
+    this.#resting = false
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (this.#stop.signal.aborted) return Promise.resolve()
     return new Promise(resolve => {
-      const cancel = this.#options.clock.after(this.#options.pollMs, () => this.#rouse?.())
+      const cancel = this.#options.clock.after(ms, () => this.#rouse?.())
       this.#rouse = () => {
         this.#rouse = undefined
         cancel()
@@ -162,8 +187,17 @@ class PollingRelay implements OutboxRelay {
     })
   }
 
-  /** @returns true when it delivered something, so that there may be more at once. */
-  async #batch(): Promise<boolean> {
+  async #look(): Promise<Found> {
+    const unheard = [...this.#unheard].filter(topic => this.#subscribersOf(topic).length === 0)
+    if (unheard.length === 0) return this.#batch()
+    const { dropped, due } = await dropUnheard(this.#options.database, unheard, dropLimit)
+    this.#delivered += dropped
+    const found = due ? await this.#batch() : 'nothing'
+    if (dropped === dropLimit) return 'more'
+    return dropped > 0 && found === 'nothing' ? 'some' : found
+  }
+
+  async #batch(): Promise<Found> {
     const { database, batch } = this.#options
     const outcomes = await database.transaction(async tx => {
       const rows = await claim(tx, batch)
@@ -172,7 +206,8 @@ class PollingRelay implements OutboxRelay {
       return results
     })
     this.#count(outcomes)
-    return [...outcomes.values()].some(outcome => outcome.kind !== 'behind')
+    const worked = [...outcomes.values()].some(outcome => outcome.kind !== 'behind')
+    return !worked ? 'nothing' : outcomes.size === batch ? 'more' : 'some'
   }
 
   /** Keys side by side, the events of one key one after the other. */
@@ -216,7 +251,9 @@ class PollingRelay implements OutboxRelay {
       createdAt: row.createdAt,
       attempt,
     }
-    const missing = this.#subscribersOf(row.topic).filter(subscriber => !row.taken.has(subscriber.name))
+    const subscribers = this.#subscribersOf(row.topic)
+    if (subscribers.length === 0 && this.#unheard.size < mostTopics) this.#unheard.add(row.topic)
+    const missing = subscribers.filter(subscriber => !row.taken.has(subscriber.name))
     const failures: { readonly name: string; readonly error: unknown }[] = []
     const taken: string[] = []
     await Promise.all(

@@ -38,4 +38,19 @@ create table aaas_inbox (
   primary key (consumer, message_id)
 );
 create index aaas_inbox_at on aaas_inbox (at);
+
+-- Ends the due events of topics that nobody waits for, at most p_limit, and says how many and whether others are due.
+-- Those that another relay holds, and those that a delivery was tried of, are left to the relays.
+-- Between two vacuums the table is full of dead rows: only the index knows those that it saw die.
+create function aaas_outbox_drop(p_topics text[], p_limit int, out dropped int, out due boolean) language plpgsql
+set enable_seqscan = off as $fn$
+begin
+  delete from aaas_outbox where id = any (array(
+    select id from aaas_outbox where topic = any (p_topics) and attempts = 0 and available_at <= now()
+    order by id limit p_limit for update skip locked));
+  get diagnostics dropped = row_count;
+  perform from aaas_outbox where available_at <= now() and (topic <> all (p_topics) or attempts > 0)
+  order by id limit 1;
+  due := found;
+end $fn$;
 `

@@ -1,6 +1,6 @@
 import { CloudError, type ErrorCode } from '@aaas/core-cloud/kernel'
+import { sqlState } from '@aaas/support-cloud/rdbms'
 import type { Database, Queryable } from '../rdbms/database.js'
-import { sqlState } from '../rdbms/pg-database.js'
 import type { Ledger, LedgerAccount, LedgerBalance, LedgerRecord, LedgerReport, LedgerTransfer } from './ledger.js'
 import { ledgerCheckSql } from './ledger-check.js'
 

@@ -6,8 +6,8 @@ import {
   forgetInbox,
   inboxOnce,
   type OutboxRelayOptions,
-  outboxRelaySuite,
 } from '@aaas/support-cloud/event'
+import { outboxRelaySuite } from '@aaas/support-cloud/event/suite'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
 import { transactionMigrations } from '@aaas/support-cloud/transaction'
 import { openTestDatabase, type TestDatabase } from '@aaas/testing'

@@ -4,7 +4,10 @@ import type { ErrorCodeTable } from './entry.js'
 export const siteErrorCodes = {
   'site.template.unknown': { status: 404, text: 'No such template.' },
   'site.factory.invalid-site': { status: 400, text: 'site.json does not fit the schema; `field` names the place.' },
-  'site.factory.impossible-performance': { status: 422, text: 'The asked performance is beyond what this template can be sized for here.' },
+  'site.factory.impossible-performance': {
+    status: 422,
+    text: 'The asked performance is beyond what this template can be sized for here.',
+  },
   'site.center.unknown-site': { status: 404, text: 'No such site.' },
   'site.center.unknown-version': { status: 404, text: 'The site has no such version.' },
   'site.center.unknown-cloudware': { status: 404, text: 'The site has no cloudware of this name.' },

@@ -1,28 +1,39 @@
-import { html, type Markup, page } from '../layout.js'
+import { html, page } from '../layout.js'
+import type { SignedView, View } from '../view.js'
 
-export function loginPage(options: { readonly next: string; readonly problem?: string; readonly name?: string }): Markup {
+export function loginPage(
+  view: View,
+  options: { readonly next: string; readonly problem?: string; readonly name?: string },
+): string {
+  const { texts } = view
   return page(
-    undefined,
-    'Log in',
+    view,
+    texts.logIn,
     html`<section class="card narrow">
-  <h1>Log in</h1>
+  <h1>${texts.logIn}</h1>
   ${options.problem === undefined ? '' : html`<p class="notice bad" role="alert">${options.problem}</p>`}
   <form method="post" action="/login" class="stack">
     <input type="hidden" name="next" value="${options.next}">
-    <label>Name <input name="name" autocomplete="username" required maxlength="80" value="${options.name ?? ''}" autofocus></label>
-    <label>Password <input name="password" type="password" autocomplete="current-password" required maxlength="200"></label>
-    <button class="main">Log in</button>
+    <label>${texts.name} <input name="name" autocomplete="username" autocapitalize="none" required maxlength="64" value="${options.name ?? ''}" autofocus></label>
+    <label>${texts.password} <input name="password" type="password" autocomplete="current-password" required maxlength="200"></label>
+    <button class="main">${texts.logIn}</button>
   </form>
-  <p class="hint">The password of <code>admin</code> was written to <code>secrets/admin-password</code> in the data directory when the platform first started.</p>
+  <p class="hint">${texts.firstPassword} <code>secrets/admin-password</code></p>
 </section>`,
   )
 }
 
-export function errorPage(status: number, text: string, code?: string): Markup {
+/** Says what went wrong: for a person, with the code and field for whoever looks it up. */
+export function errorPage(
+  view: View | SignedView,
+  options: { readonly status: number; readonly text: string; readonly code?: string; readonly field?: string },
+): string {
+  const { status, text, code, field } = options
   return page(
-    undefined,
+    view,
     String(status),
-    html`<section class="card narrow"><h1>${status}</h1><p role="alert">${text}</p>${code === undefined ? '' : html`<p class="hint"><code>${code}</code></p>`}
-  <p><a href="/">Back to the overview</a></p></section>`,
+    html`<section class="card narrow"><h1>${status}</h1><p class="notice bad" role="alert">${text}</p>
+${code === undefined ? '' : html`<p class="hint"><code>${code}</code>${field === undefined || field === '' ? '' : html` · <code data-testid="field">${field}</code>`}</p>`}
+<p><a href="/">${view.texts.back}</a></p></section>`,
   )
 }

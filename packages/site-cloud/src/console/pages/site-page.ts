@@ -1,49 +1,70 @@
-import type { Handlers } from '@aaas/core-cloud/contract'
-import type { CallContext } from '@aaas/core-cloud/kernel'
-import type { Site, siteCenterContract } from '../../site-center/site-center-contract.js'
-import type { ConsoleSession } from '../console-users.js'
+import type { Site } from '../../site-center/site-center-contract.js'
 import { badge, html, type Markup } from '../layout.js'
+import type { Texts } from '../texts/texts.js'
+import type { SignedView } from '../view.js'
 import { cloudwareTab } from './cloudware-tab.js'
 import { instancesTab } from './instances-tab.js'
-import { ledgerTab, ordersTab, stockTab } from './business-tabs.js'
+import { keysTab } from './keys-tab.js'
+import { ledgerTab } from './ledger-tab.js'
 import { logsTab } from './logs-tab.js'
+import { orderPage } from './order-page.js'
+import { ordersTab } from './orders-tab.js'
+import { stockTab } from './stock-tab.js'
+import type { Tab, TabName } from './tab.js'
+import { usageTab } from './usage-tab.js'
 import { versionsTab } from './versions-tab.js'
 
-/** What every tab of a site's page gets. */
-export interface SitePage {
-  readonly center: Handlers<typeof siteCenterContract>
-  readonly context: CallContext
-  readonly session: ConsoleSession
-  readonly site: string
-  readonly query: Readonly<Record<string, string>>
+const tabs: Readonly<Record<TabName, { readonly sitesOnly: boolean; readonly render: (tab: Tab) => Promise<Markup> }>> =
+  {
+    instances: { sitesOnly: false, render: instancesTab },
+    orders: { sitesOnly: true, render: ordersTab },
+    stock: { sitesOnly: true, render: stockTab },
+    ledger: { sitesOnly: true, render: ledgerTab },
+    cloudware: { sitesOnly: true, render: cloudwareTab },
+    keys: { sitesOnly: true, render: keysTab },
+    versions: { sitesOnly: false, render: versionsTab },
+    usage: { sitesOnly: false, render: usageTab },
+    logs: { sitesOnly: false, render: logsTab },
+  }
+
+/** One site with the tab that the query names. */
+export async function sitePage(view: SignedView, name: string): Promise<Markup> {
+  const site = await view.center.getSite({ site: name }, view.call)
+  const chosen = tabNames(site).find(one => one === view.query.tab) ?? 'instances'
+  const content = await tabs[chosen].render({ ...view, site })
+  return html`${head(view, site, chosen)}${content}`
 }
 
-export interface Tab extends SitePage {
-  readonly view: Site
+/** One order of a site, below the same head. */
+export async function siteOrderPage(view: SignedView, name: string, number: string): Promise<Markup> {
+  const site = await view.center.getSite({ site: name }, view.call)
+  const content = await orderPage({ ...view, site }, number)
+  return html`${head(view, site, 'orders')}${content}`
 }
 
-const tabs: Readonly<Record<string, { readonly label: string; readonly sitesOnly: boolean; readonly render: (tab: Tab) => Promise<Markup> }>> = {
-  instances: { label: 'Instances', sitesOnly: false, render: instancesTab },
-  orders: { label: 'Orders', sitesOnly: true, render: ordersTab },
-  stock: { label: 'Stock', sitesOnly: true, render: stockTab },
-  ledger: { label: 'Ledger', sitesOnly: true, render: ledgerTab },
-  cloudware: { label: 'Cloudware', sitesOnly: true, render: cloudwareTab },
-  versions: { label: 'Versions', sitesOnly: false, render: versionsTab },
-  logs: { label: 'Logs', sitesOnly: false, render: logsTab },
+function tabNames(site: Site): readonly TabName[] {
+  return (Object.keys(tabs) as TabName[]).filter(name => !tabs[name].sitesOnly || site.kind === 'site')
 }
 
-export async function sitePage(options: SitePage): Promise<Markup> {
-  const view = await options.center.getSite({ site: options.site }, options.context)
-  const name = options.query.tab !== undefined && Object.hasOwn(tabs, options.query.tab) ? options.query.tab : 'instances'
-  const shown = Object.entries(tabs).filter(([, tab]) => !tab.sitesOnly || view.kind === 'site')
-  const tab = tabs[name]
-  return html`<h1>${view.site} ${badge(view.phase)}${view.maintenance ? html` <span class="badge busy">maintenance page on</span>` : ''}</h1>
-<p class="facts">Version ${view.servingVersion} serves${view.version === view.servingVersion ? '' : html`, <strong>${view.version} is wanted</strong>`}${
-    view.performance === undefined ? '' : html`; asked: ${view.performance.ordersPerMinute} orders a minute at p99 ${view.performance.p99Ms} ms`
-  }. ${view.kind === 'site' ? view.urls.map(url => html`<a href="${url}" rel="noreferrer">${url}</a> `) : ''}</p>
-${view.failure === undefined ? '' : html`<p class="notice bad" role="alert">Version ${view.failure.version} failed at ${view.failure.step}: ${view.failure.reason}. Version ${view.servingVersion} goes on serving.</p>`}
-<nav class="tabs" aria-label="Parts of the site">${shown.map(
-    ([key, one]) => html`<a href="?tab=${key}"${key === name ? html` aria-current="page"` : ''}>${one.label}</a>`,
-  )}</nav>
-${tab === undefined ? '' : await tab.render({ ...options, view })}`
+function head({ texts, session }: SignedView, site: Site, chosen: TabName): Markup {
+  const serving = site.servingVersion === 0 ? texts.servesNothing : texts.serves(site.servingVersion)
+  return html`<div id="site-head" data-live><h1>${site.site} ${badge(site.phase, texts)}${
+    site.maintenance ? html` <span class="badge busy">${texts.maintenanceOn}</span>` : ''
+  }</h1>
+<p class="lead">${serving}${site.version === site.servingVersion ? '' : html`, <strong>${texts.wanted(site.version)}</strong>`}${
+    site.performance === undefined ? '' : ` · ${texts.asked(site.performance.ordersPerMinute, site.performance.p99Ms)}`
+  }</p>
+${site.kind === 'site' ? html`<p class="lead">${site.urls.map(url => html`<a href="${url}" rel="noreferrer">${url}</a> `)}</p>` : ''}
+${failure(site, texts)}</div>
+${session.role === 'viewer' ? html`<p class="hint">${texts.viewerHint}</p>` : ''}
+<nav class="tabs" aria-label="${texts.parts}">${tabNames(site).map(
+    key =>
+      html`<a href="/sites/${site.site}?tab=${key}"${key === chosen ? html` aria-current="page"` : ''}>${texts.tabs[key]}</a>`,
+  )}</nav>`
+}
+
+function failure(site: Site, texts: Texts): Markup | '' {
+  if (site.failure === undefined) return ''
+  const { version, step, reason } = site.failure
+  return html`<p class="notice bad" role="alert">${texts.troubleFailed(version, step, reason)}. ${texts.goesOn(site.servingVersion)}</p>`
 }

@@ -1,20 +1,66 @@
-import { actionButton, badge, html, instant, type Markup } from '../layout.js'
-import type { Tab } from './site-page.js'
+import { actionForm, badge, dataTable, emptyState, html, instant, type Markup } from '../layout.js'
+import { may } from '../view.js'
+import type { Tab } from './tab.js'
 
 /** Immutable versions; any of them can be rolled to. */
-export async function versionsTab({ view, session, center, context }: Tab): Promise<Markup> {
-  const { versions } = await center.listVersions({ site: view.site }, context)
-  return html`<section class="card" data-testid="versions"><h2>Versions</h2>
-<div class="actions">${actionButton({ session, site: view.site, action: 'rollback', label: 'Roll back to the one before', confirm: 'Roll back?' })}</div>
-<div class="scroll"><table><thead><tr><th class="number">Version</th><th>State</th><th>Package</th><th>Template</th><th class="number">Data level</th><th>Pushed</th><th></th></tr></thead><tbody>
-${versions.map(
-  one => html`<tr><td class="number"><strong>${one.version}</strong></td>
-  <td>${badge(one.state)}${one.version === view.servingVersion ? html` <span class="badge good">serves</span>` : ''}${one.failure === undefined ? '' : html`<br><small>${one.failure}</small>`}</td>
-  <td>${one.package.name} ${one.package.version}<br><code title="${one.package.digest}">${one.package.digest.slice(0, 12)}</code></td>
-  <td>${one.template === undefined ? '–' : `${one.template.name} ${one.template.version}`}</td>
-  <td class="number">${one.dataLevel}</td>
-  <td>${instant(one.pushedAt)}<br><small>${one.pushedBy}</small></td>
-  <td>${one.version === view.version ? '' : actionButton({ session, site: view.site, action: 'deploy', label: `Roll to ${one.version}`, fields: { version: String(one.version) }, confirm: `Roll ${view.site} to version ${one.version}?` })}</td></tr>`,
-)}
-</tbody></table></div></section>`
+export async function versionsTab(tab: Tab): Promise<Markup> {
+  const { site, texts, center, call } = tab
+  const { versions } = await center.listVersions({ site: site.site }, call)
+  const changes = may(tab, 'site.operate')
+  const earlier = versions.some(one => one.version !== site.version && one.state === 'deployed')
+  return html`<section class="card" data-testid="versions"><h2>${texts.versions}</h2>
+${
+  changes && earlier
+    ? html`<div class="actions">${actionForm(tab, { action: `/sites/${site.site}/rollback`, label: texts.rollBack, confirm: texts.askRollBack })}</div>`
+    : ''
+}
+${
+  versions.length === 0
+    ? emptyState(texts.noVersions)
+    : dataTable(
+        [
+          { label: texts.version, number: true },
+          { label: texts.state },
+          { label: texts.package },
+          { label: texts.template },
+          { label: texts.dataLevel, number: true },
+          { label: texts.pushed },
+          ...(changes ? [{ label: '' }] : []),
+        ],
+        versions.map(one => ({
+          cells: [
+            html`<strong>${one.version}</strong>`,
+            html`${badge(one.state, texts)}${one.version === site.servingVersion ? html` <span class="badge good">${texts.servesNow}</span>` : ''}${
+              one.failure === undefined ? '' : html`<br><small>${one.failure}</small>`
+            }`,
+            html`${one.package.name} ${one.package.version}<br><code title="${one.package.digest}">${one.package.digest.slice(0, 12)}</code>`,
+            one.template === undefined ? '–' : `${one.template.name} ${one.template.version}`,
+            one.dataLevel,
+            html`${instant(one.pushedAt)}<br><small>${one.pushedBy}</small>`,
+            ...(changes ? [one.version === site.version ? '' : rollForm(tab, one.version)] : []),
+          ],
+        })),
+      )
+}</section>
+${site.lock === undefined ? '' : lockSection(tab, site.lock)}`
+}
+
+function rollForm(tab: Tab, version: number): Markup {
+  const { site, texts } = tab
+  return actionForm(tab, {
+    action: `/sites/${site.site}/deploy`,
+    label: texts.rollTo(version),
+    fields: { version: String(version) },
+    confirm: texts.askRollTo(site.site, version),
+  })
+}
+
+function lockSection({ texts }: Tab, lock: NonNullable<Tab['site']['lock']>): Markup {
+  return html`<section class="card" data-testid="lock"><h2>${texts.lock}</h2><p class="hint">${texts.lockIntro}</p>
+${dataTable(
+  [{ label: texts.package }, { label: texts.version }, { label: texts.kind }, { label: texts.digest }],
+  lock.map(one => ({
+    cells: [one.name, one.version, one.kind, html`<code title="${one.digest}">${one.digest.slice(0, 12)}</code>`],
+  })),
+)}</section>`
 }

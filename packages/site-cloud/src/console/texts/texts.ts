@@ -1,6 +1,8 @@
 import { en, type Texts } from './texts-en.js'
 import { zh } from './texts-zh.js'
 
+export type { Texts } from './texts-en.js'
+
 export const languages = ['en', 'zh-CN'] as const
 export type Language = (typeof languages)[number]
 

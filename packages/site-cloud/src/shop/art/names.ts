@@ -34,7 +34,7 @@ export interface ArtName {
   /** `plain` is the product alone; `scene` and `detail` are the other pictures of its gallery. */
   readonly view: ArtView
 }
-export type ArtView = 'plain' | 'scene' | 'detail'
+type ArtView = 'plain' | 'scene' | 'detail'
 
 /** @returns undefined when the path does not name a drawing; the kind is not checked. */
 export function parseArtName(path: string): ArtName | undefined {

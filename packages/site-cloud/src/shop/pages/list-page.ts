@@ -9,7 +9,7 @@ export const pageSize = 24
 /** The catalogue answers up to offset 10,000. */
 export const maxPage = Math.floor(10_000 / pageSize)
 
-export interface ListState {
+interface ListState {
   readonly sort: ProductSort
   /** From 1. */
   readonly page: number

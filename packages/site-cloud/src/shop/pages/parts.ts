@@ -3,15 +3,13 @@ import type { View, ViewBlock } from '@aaas/core-cloud/cloudware'
 import { html, type Markup, nothing, OriginUrl, trusted } from '../html.js'
 import { holes } from '../page-cache.js'
 import type { PageContext } from '../page-context.js'
+import { fewUnits } from '../shown.js'
 import { icons } from './icons.js'
-
-/** Below this many units a page says how many are left. */
-const fewUnits = 5
 
 /** The hidden field that every form carries; see form.ts. */
 export const formToken = html`<input type="hidden" name="form" value="${holes.formToken}">`
 
-export function productCard(context: PageContext, product: ProductSummary, loading: 'eager' | 'lazy' = 'lazy'): Markup {
+function productCard(context: PageContext, product: ProductSummary, loading: 'eager' | 'lazy' = 'lazy'): Markup {
   const soldOut = product.available <= 0
   return html`<li class="card${soldOut ? ' gone' : ''}" data-testid="product-card">
 <a href="${context.link(`/product/${product.slug}`)}">
@@ -126,6 +124,5 @@ function block(part: ViewBlock): Markup {
   }
 }
 
-export const checked = (value: boolean): Markup => (value ? trusted(' checked') : nothing)
 export const selected = (value: boolean): Markup => (value ? trusted(' selected') : nothing)
 export const current = (value: boolean): Markup => (value ? trusted(' aria-current="true"') : nothing)

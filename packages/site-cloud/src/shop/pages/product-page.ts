@@ -5,6 +5,7 @@ import { decimalAmount } from '../formats.js'
 import { html, jsonScript, type Markup, nothing, OriginUrl, trusted } from '../html.js'
 import { holes } from '../page-cache.js'
 import type { PageContext } from '../page-context.js'
+import { mostUnits } from '../shown.js'
 import { layout } from './layout.js'
 import {
   breadcrumbList,
@@ -146,7 +147,7 @@ ${formToken}<input type="hidden" name="sku" value="${sku.sku}">
 <div class="stepper" data-stepper>
 <label class="hidden" for="quantity">${t.product.quantity}</label>
 <button type="button" data-step="-1" aria-label="${t.product.fewer}" hidden>−</button>
-<input id="quantity" name="quantity" type="number" inputmode="numeric" min="1" max="${Math.max(1, Math.min(999, sku.available))}" value="1" required${soldOut ? trusted(' disabled') : nothing}>
+<input id="quantity" name="quantity" type="number" inputmode="numeric" min="1" max="${Math.max(1, Math.min(mostUnits, sku.available))}" value="1" required${soldOut ? trusted(' disabled') : nothing}>
 <button type="button" data-step="1" aria-label="${t.product.more}" hidden>+</button>
 </div>
 <p class="bar-price" aria-hidden="true">${context.money(sku.amount)}</p>

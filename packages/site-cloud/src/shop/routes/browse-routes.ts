@@ -1,33 +1,47 @@
 import type { ProductSort } from '@aaas/business-cloud/catalogue'
 import { CloudError } from '@aaas/core-cloud/kernel'
-import type { Markup } from '../html.js'
+import { nothing } from '../html.js'
+import type { PageRecipe } from '../page-cache.js'
 import { homePage } from '../pages/home-page.js'
 import { listPage, maxPage, pageSize, searchPage } from '../pages/list-page.js'
 import { helpPage } from '../pages/message-pages.js'
 import { namedNotice } from '../pages/parts.js'
-import { chooseSku, productPage } from '../pages/product-page.js'
+import { chooseSku, type ProductContent, productPage } from '../pages/product-page.js'
 import { type Reply, redirect } from '../reply.js'
+import { fewUnits, looksSame, mostUnits } from '../shown.js'
 import { type Route, show, showShared, type Visit } from './shop.js'
 
 const slugPattern = /^[a-z0-9]+(-[a-z0-9]+)*$/
 const skuPattern = /^[A-Za-z0-9._-]{1,64}$/
 const sorts = new Set<string>(['relevance', 'newest', 'price-ascending', 'price-descending'])
 
-export const home: Route = visit =>
-  showShared(visit, '/', async () => {
-    const { shop, context, language } = visit
-    const [categories, tiles, featured, newest, views] = await Promise.all([
-      shop.categories(),
-      shop.tiles(),
-      shop.featured(),
-      shop.services.catalogue.listProducts({ sort: 'newest', limit: 8 }),
-      shop.viewsOf('home', { language }),
-    ])
-    return homePage(context, { categories, tiles, featured, newest: newest.products, views })
+export const home: Route = visit => {
+  const { shop, context, language } = visit
+  return showShared(visit, '/', '', {
+    async load() {
+      const [categories, tiles, featured, newest, views] = await Promise.all([
+        shop.categories(),
+        shop.tiles(),
+        shop.featured(),
+        shop.services.catalogue.listProducts({ sort: 'newest', limit: 8 }),
+        shop.viewsOf('home', { language }),
+      ])
+      return { categories, tiles, featured, newest: newest.products, views }
+    },
+    same: sameList,
+    render: content => homePage(context, content),
   })
+}
 
 export const help: Route = visit =>
-  showShared(visit, '/help', async () => helpPage(visit.context, await visit.shop.categories()))
+  showShared(visit, '/help', '', {
+    load: () => visit.shop.categories(),
+    same: sameList,
+    render: categories => helpPage(visit.context, categories),
+  })
+
+/** Lists and cards tell units apart up to the few that they count, and one more. */
+const sameList = <T>(a: T, b: T): boolean => looksSame(a, b, fewUnits + 1)
 
 export const allProducts: Route = visit => list(visit, undefined)
 
@@ -37,28 +51,26 @@ export const category: Route = async visit => {
 }
 
 function list(visit: Visit, slug: string | undefined): Promise<Reply> {
+  const { shop, context } = visit
   const sort = sortOf(visit)
   const page = pageOf(visit)
-  return showShared(visit, `/category/${slug ?? ''} ${sort} ${page}`, async () => {
-    const { shop, context } = visit
-    const categories = await shop.categories()
-    const found = categories.find(entry => entry.slug === slug)
-    if (slug !== undefined && found === undefined) throw missing()
-    const { total, products } = await shop.services.catalogue.listProducts({
-      ...(slug === undefined ? {} : { category: slug }),
-      sort,
-      offset: (page - 1) * pageSize,
-      limit: pageSize,
-    })
-    if (products.length === 0 && page > 1) throw missing()
-    return listPage(context, {
-      categories,
-      ...(found === undefined ? {} : { category: found }),
-      sort,
-      page,
-      total,
-      products,
-    })
+  const path = slug === undefined ? '/products' : `/category/${slug}`
+  return showShared(visit, path, sort === 'relevance' && page === 1 ? '' : `${sort} ${page}`, {
+    async load() {
+      const categories = await shop.categories()
+      const found = categories.find(entry => entry.slug === slug)
+      if (slug !== undefined && found === undefined) throw missing()
+      const { total, products } = await shop.services.catalogue.listProducts({
+        ...(slug === undefined ? {} : { category: slug }),
+        sort,
+        offset: (page - 1) * pageSize,
+        limit: pageSize,
+      })
+      if (products.length === 0 && page > 1) throw missing()
+      return { categories, ...(found === undefined ? {} : { category: found }), sort, page, total, products }
+    },
+    same: sameList,
+    render: content => listPage(context, content),
   })
 }
 
@@ -68,9 +80,12 @@ export const product: Route = async visit => {
   const asked = visit.request.query.get('sku')
   const notice = visit.request.query.get('notice')
   if (asked !== null && !skuPattern.test(asked)) throw missing()
-  if (notice !== null) return show(visit, await renderProduct(visit, slug, asked))
+  const recipe = productRecipe(visit, slug, asked)
+  if (notice !== null) {
+    return show(visit, productPage(visit.context, { ...(await recipe.load()), notice: namedNotice(visit.context, notice) }))
+  }
   try {
-    return await showShared(visit, `/product/${slug} ${asked ?? ''}`, () => renderProduct(visit, slug, asked))
+    return await showShared(visit, `/product/${slug}`, asked ?? '', recipe)
   } catch (error) {
     // A SKU that the product no longer has: its address leads to the product, and is never kept as a page.
     if (error instanceof NoSuchSku) return redirect(visit.context.link(`/product/${slug}`), 302)
@@ -80,25 +95,27 @@ export const product: Route = async visit => {
 
 class NoSuchSku extends Error {}
 
-async function renderProduct(visit: Visit, slug: string, asked: string | null): Promise<Markup> {
+function productRecipe(visit: Visit, slug: string, asked: string | null): PageRecipe<ProductContent> {
   const { shop, context, language } = visit
-  const [product, categories] = await Promise.all([shop.services.catalogue.getProduct({ slug }), shop.categories()])
-  const sku = chooseSku(product, asked)
-  if (sku === undefined) throw missing()
-  if (asked !== null && sku.sku !== asked) throw new NoSuchSku()
-  const count = categories.find(entry => entry.slug === product.category)?.products ?? 0
-  const [related, views] = await Promise.all([
-    shop.services.catalogue.listProducts({ category: product.category, offset: relatedOffset(slug, count), limit: 5 }),
-    shop.viewsOf('product', { language, slug }),
-  ])
-  return productPage(context, {
-    product,
-    sku,
-    categories,
-    related: related.products.filter(other => other.slug !== slug).slice(0, 4),
-    views,
-    notice: namedNotice(context, visit.request.query.get('notice')),
-  })
+  return {
+    async load() {
+      const { catalogue } = shop.services
+      const [product, categories] = await Promise.all([catalogue.getProduct({ slug }), shop.categories()])
+      const sku = chooseSku(product, asked)
+      if (sku === undefined) throw missing()
+      if (asked !== null && sku.sku !== asked) throw new NoSuchSku()
+      const count = categories.find(entry => entry.slug === product.category)?.products ?? 0
+      const [related, views] = await Promise.all([
+        catalogue.listProducts({ category: product.category, offset: relatedOffset(slug, count), limit: 5 }),
+        shop.viewsOf('product', { language, slug }),
+      ])
+      const others = related.products.filter(other => other.slug !== slug).slice(0, 4)
+      return { product, sku, categories, related: others, views, notice: nothing }
+    },
+    same: ({ related, ...a }, { related: alsoRelated, ...b }) =>
+      sameList(related, alsoRelated) && looksSame(a, b, mostUnits),
+    render: content => productPage(context, content),
+  }
 }
 
 /** Spreads products over a few windows of their category: neighbours differ, and the windows stay in the cache. */

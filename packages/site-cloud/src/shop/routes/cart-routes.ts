@@ -82,7 +82,7 @@ export async function cartLines(visit: Visit): Promise<readonly Line[]> {
   return (await visit.shop.services.carts.get({ cartId }, callOptions(visit, 'storefront'))).lines
 }
 
-export function unitsOf(lines: readonly Line[]): number {
+function unitsOf(lines: readonly Line[]): number {
   return lines.reduce((sum, line) => sum + line.quantity, 0)
 }
 

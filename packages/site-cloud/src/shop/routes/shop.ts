@@ -8,17 +8,24 @@ import type { View } from '@aaas/core-cloud/cloudware'
 import type { Client } from '@aaas/core-cloud/contract'
 import type { CallOptions, Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
 import type { Markup } from '../html.js'
-import { PageCache, type PageFilling, remembered, StoredPage } from '../page-cache.js'
+import {
+  PageCache,
+  type PageFilling,
+  type PageRecipe,
+  type Revision,
+  remembered,
+  StoredPage,
+} from '../page-cache.js'
 import { type PageContext, pageContext } from '../page-context.js'
 import type { CategoryTile } from '../pages/home-page.js'
-import { page, type Reply } from '../reply.js'
+import { ByteText, page, type Reply } from '../reply.js'
 import type { ShopRequest } from '../request.js'
 import type { BrowserSession } from '../session.js'
 import type { SiteView } from '../site-view.js'
 import type { ShopFiles } from './file-routes.js'
 
 /** What a cart or an order page shows of a SKU. */
-export interface ShownSku {
+interface ShownSku {
   readonly slug: string
   readonly name: Localized
   readonly options: Readonly<Record<string, Localized>>
@@ -36,10 +43,10 @@ export interface StorefrontServices {
   readonly payments: Client<typeof orderPaymentContract>
 }
 
-export type SlotName = 'home' | 'product' | 'cart'
+type SlotName = 'home' | 'product' | 'cart'
 
 /** What cloudware learns about the page it adds to. Home and product pages are shared, so nothing of a buyer is in it. */
-export interface SlotInput {
+interface SlotInput {
   readonly language: Language
   /** On product pages. */
   readonly slug?: string
@@ -59,9 +66,14 @@ export interface StorefrontOptions {
   readonly version: string
   /** Folder of the owner's own pictures, served below `/assets/`. Default: only drawings. */
   readonly assetsDir?: string
+  /**
+   * Changes whenever something of the catalogue that was read lately changed; see `CatalogueService.revision`. Pages made
+   * of the catalogue are then looked over. Default: never, so that their age alone counts.
+   */
+  readonly revision?: Revision
   /** How old a shared page (home, category, product) may be, milliseconds; default 2_000, 0 keeps none. */
   readonly pageTtlMs?: number
-  /** Bytes of kept pages; default 32 MiB. */
+  /** Bytes of kept pages; default 16 MiB. */
   readonly pageCacheBytes?: number
 }
 
@@ -92,7 +104,8 @@ export function openShop(options: StorefrontOptions, files: ShopFiles): Shop {
     pages: new PageCache({
       clock,
       ttlMs: options.pageTtlMs ?? 2_000,
-      maxBytes: options.pageCacheBytes ?? 32 * 1024 * 1024,
+      maxBytes: options.pageCacheBytes ?? 16 * 1024 * 1024,
+      ...(options.revision === undefined ? {} : { revision: options.revision }),
     }),
     context(language, base) {
       const key = `${language} ${base}`
@@ -109,11 +122,7 @@ export function openShop(options: StorefrontOptions, files: ShopFiles): Shop {
     tiles: remembered(clock, shelfTtlMs, async () =>
       Promise.all((await categories()).map(category => tile(services, category))),
     ),
-    featured: remembered(
-      clock,
-      options.pageTtlMs ?? 2_000,
-      async () => (await services.catalogue.listProducts({ sort: 'relevance', limit: 11 })).products,
-    ),
+    featured: async () => (await services.catalogue.listProducts({ sort: 'relevance', limit: 11 })).products,
     async viewsOf(slot, input) {
       if (options.slots === undefined) return []
       try {
@@ -150,21 +159,33 @@ export function callOptions(visit: Visit, actorId: string, scopes: readonly stri
   return { actor: { id: actorId, scopes }, ...(traceId === undefined ? {} : { traceId }) }
 }
 
-function filling(visit: Visit): PageFilling {
-  return { origin: visit.request.origin, formToken: visit.session.formToken, cartUnits: visit.session.cartUnits }
+function filling(request: ShopRequest, session: BrowserSession): PageFilling {
+  return { origin: request.origin, formToken: session.formToken, cartUnits: session.cartUnits }
 }
 
 /** A page that is rendered for this request alone. */
 export function show(visit: Visit, markup: Markup, kind: 'private' | 'payment' = 'private', status = 200): Reply {
-  return page(new StoredPage(markup).fill(filling(visit)), kind, status)
+  return page(new ByteText(new StoredPage(markup).fill(filling(visit.request, visit.session))), kind, status)
 }
 
-/** A page that is the same for everybody but its holes; `key` must name all it depends on besides language and base. */
-export async function showShared(visit: Visit, key: string, load: () => Promise<Markup>): Promise<Reply> {
+/**
+ * A page that is the same for everybody but its holes.
+ * @param path - below the language; with `state` it must name all that the page depends on. Without `state` the address
+ *   of the request says it all, and {@link keptPage} finds the page by it.
+ */
+export async function showShared<T>(visit: Visit, path: string, state: string, recipe: PageRecipe<T>): Promise<Reply> {
   const { pages } = visit.shop
-  const full = `${visit.language} ${visit.request.base} ${key}`
-  const stored = pages.peek(full) ?? (await pages.get(full, load))
-  return page(stored.fill(filling(visit)))
+  const address = `${visit.request.base} /${visit.language}${path}`
+  // No address has a space: a page with state is never found by its address alone.
+  const stored = await pages.get(state === '' ? address : `${address} ${state}`, recipe)
+  return page(new ByteText(stored.fill(filling(visit.request, visit.session))))
+}
+
+/** The page of an address without a query, filled, when it is kept: no route has to run. */
+export function keptPage(shop: Shop, request: ShopRequest, session: BrowserSession): string | undefined {
+  const { method } = request
+  if ((method !== 'GET' && method !== 'HEAD') || request.raw.url?.includes('?') === true) return undefined
+  return shop.pages.peek(`${request.base} ${request.path}`)?.fill(filling(request, session))
 }
 
 /** The buyer of the session, asked anew for each page that depends on it. */
