@@ -2,7 +2,7 @@ import { cartMigrations } from '@aaas/business-cloud/cart'
 import { CartServiceToken, cartModule } from '@aaas/business-cloud/cart/module'
 import { catalogueMigrations, productIndexFields } from '@aaas/business-cloud/catalogue'
 import { CatalogueServiceToken, catalogueModule, SkuSourceToken } from '@aaas/business-cloud/catalogue/module'
-import { setInitialStock } from '@aaas/business-cloud/inventory'
+import { inventoryMigrations, setInitialStock } from '@aaas/business-cloud/inventory'
 import { OrderServiceToken, orderModule } from '@aaas/business-cloud/order/module'
 import { paymentParticipant } from '@aaas/business-cloud/payment'
 import { listPrices, pricingMigrations } from '@aaas/business-cloud/pricing'
@@ -30,7 +30,7 @@ test('the order path composes from modules', async t => {
     cartModule,
     orderModule({ hooks: noHooks, participants: [paymentParticipant] }),
   )
-  await migrate(container.get(DatabaseToken), [catalogueMigrations, pricingMigrations, cartMigrations])
+  await migrate(container.get(DatabaseToken), [catalogueMigrations, pricingMigrations, inventoryMigrations, cartMigrations])
   t.equal(container.get(SkuSourceToken), container.get(CatalogueServiceToken))
   t.same(await container.get(CatalogueServiceToken).listCategories(), { categories: [] })
   await t.rejects(

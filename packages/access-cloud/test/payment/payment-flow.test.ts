@@ -228,7 +228,8 @@ test('payment gateway with the simulator', async t => {
       await gateway.resolveUnknown()
       await world.settle()
       assert.equal(await world.state(paymentId), expected, mode)
-      assert.deepEqual(eventsOf(paymentId), ['unknown', expected], mode)
+      // Events of one payment may arrive in any order, so the port says.
+      assert.deepEqual([...eventsOf(paymentId)].sort(), ['unknown', expected].sort(), mode)
     }
   })
 

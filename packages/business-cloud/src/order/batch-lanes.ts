@@ -2,33 +2,40 @@
 export type Settled<Result> = PromiseSettledResult<Result>
 
 export interface BatchLanesOptions<Item, Result> {
-  /** Batches under way at once. */
+  /** Batches under way at once, when each one before is late. */
   readonly lanes: number
+  /** Milliseconds after which a batch is late and no reason to wait any more. */
+  readonly lateMs: number
+  /** Monotonic milliseconds. */
+  readonly now: () => number
   /** Items of a batch at most. */
   readonly most: number
   /** Two items of one key are never in the same batch; the later one waits for the next. */
   readonly keyOf: (item: Item) => string
-  /** Asked when the item's turn comes: the reason why it is no longer wanted, else undefined. */
-  readonly refusal: (item: Item) => Error | undefined
+  /** Asked when the item's turn comes after `waitedMs`: the reason why it is no longer wanted, else undefined. */
+  readonly refusal: (item: Item, waitedMs: number) => Error | undefined
   /** Answers for each item in the order given. A rejection is one for all of them. */
   readonly run: (items: readonly Item[]) => Promise<readonly Settled<Result>[]>
 }
 
 interface Waiting<Item, Result> {
   readonly item: Item
+  readonly since: number
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }
 
 /**
- * Lets calls that come together share one piece of work. Nobody waits for company: an item that finds a free lane goes
- * at once, with those of the same turn of the event loop; while all lanes are busy items queue, and the next free lane
- * takes the oldest ones. The busier it is, the bigger the batches.
+ * Lets calls that come together share one piece of work. Nobody waits for company: an item that comes when nothing is
+ * under way goes at once, with those of the same turn of the event loop; the others go together when it is done. The
+ * busier it is, the bigger the batches. Behind a batch that hangs, the first who comes after `lateMs` takes those who
+ * wait along in another lane.
  */
 export class BatchLanes<Item, Result> {
   #queue: Waiting<Item, Result>[] = []
   #busy = 0
   #scheduled = false
+  #lastStart = Number.NEGATIVE_INFINITY
 
   constructor(readonly options: BatchLanesOptions<Item, Result>) {}
 
@@ -39,8 +46,8 @@ export class BatchLanes<Item, Result> {
 
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, resolve, reject })
-      if (this.#scheduled || this.#busy >= this.options.lanes) return
+      this.#queue.push({ item, since: this.options.now(), resolve, reject })
+      if (this.#scheduled || !this.#isFree()) return
       this.#scheduled = true
       setImmediate(() => {
         this.#scheduled = false
@@ -49,13 +56,18 @@ export class BatchLanes<Item, Result> {
     })
   }
 
+  #isFree(): boolean {
+    const { lanes, lateMs, now } = this.options
+    return this.#busy === 0 || (this.#busy < lanes && now() - this.#lastStart >= lateMs)
+  }
+
   #start(): void {
-    while (this.#busy < this.options.lanes) {
-      const batch = this.#take()
-      if (batch.length === 0) return
-      this.#busy += 1
-      void this.#run(batch)
-    }
+    if (!this.#isFree()) return
+    const batch = this.#take()
+    if (batch.length === 0) return
+    this.#busy += 1
+    this.#lastStart = this.options.now()
+    void this.#run(batch)
   }
 
   async #run(batch: readonly Waiting<Item, Result>[]): Promise<void> {
@@ -77,7 +89,8 @@ export class BatchLanes<Item, Result> {
 
   /** The oldest items that may go together. */
   #take(): readonly Waiting<Item, Result>[] {
-    const { most, keyOf, refusal } = this.options
+    const { most, keyOf, refusal, now } = this.options
+    const at = now()
     const batch: Waiting<Item, Result>[] = []
     const keys = new Set<string>()
     const left: Waiting<Item, Result>[] = []
@@ -91,7 +104,7 @@ export class BatchLanes<Item, Result> {
         left.push(waiting)
         continue
       }
-      const reason = refusal(waiting.item)
+      const reason = refusal(waiting.item, at - waiting.since)
       if (reason !== undefined) {
         waiting.reject(reason)
         continue

@@ -52,11 +52,12 @@ export class Checkout {
     this.#config = { ...defaults, ...deps.config }
     this.#number = orderNumbers(deps.ids, this.#config.timeZone)
     this.#lanes = new BatchLanes({
-      // While one waits for the disk the other uses the processor.
-      lanes: 2,
+      lanes: 4,
+      lateMs: 100,
+      now: () => deps.clock.monotonic(),
       most: 32,
       keyOf: placement => placement.request.key,
-      refusal: placement => this.#refusal(placement),
+      refusal: (placement, waitedMs) => this.#refusal(placement, waitedMs),
       run: async placements => {
         const outcomes = await placeOrders(
           deps.database,
@@ -97,8 +98,9 @@ export class Checkout {
   }
 
   /** Whoever gave up while the order waited must not get one. */
-  #refusal({ context }: Placement): Error | undefined {
-    if (context.signal.aborted) return CloudError.from(context.signal.reason)
+  #refusal({ context }: Placement, waitedMs: number): Error | undefined {
+    // Making a signal is dear; few give up within the time of a batch or two.
+    if (waitedMs > 50 && context.signal.aborted) return CloudError.from(context.signal.reason)
     if (context.deadline > this.deps.clock.now()) return undefined
     return new CloudError('core.contract.deadline-exceeded', 'the order waited beyond its deadline')
   }

@@ -1,4 +1,4 @@
-import type { Adjustment, Quote, QuoteLine } from './pricing-contract.js'
+import { type Adjustment, maxListAmount, type Quote, type QuoteLine } from './pricing-contract.js'
 
 /** One line before rules: the list price of the SKU, minor units. */
 export interface PricedLine {
@@ -23,6 +23,8 @@ export interface ChainProblem {
 }
 
 const maxAdjustments = 20
+/** The dearest line there can be. With all adjustments of a line at this limit every sum on the way is exact. */
+const maxAdjustment = maxListAmount * 999
 
 /** The built-in steps: list price, quantity tiers, freight. Lines keep their order. */
 export function baseQuote(currency: string, lines: readonly PricedLine[], rules: PriceRules): Quote {
@@ -70,6 +72,7 @@ function adjustmentsProblem(before: readonly Adjustment[], after: readonly Adjus
   if (after.length > maxAdjustments) return `more than ${maxAdjustments}`
   if (after.some(adjustment => !Number.isSafeInteger(adjustment.amount)))
     return 'an amount is not a whole number of minor units'
+  if (after.some(adjustment => Math.abs(adjustment.amount) > maxAdjustment)) return `an amount is beyond ${maxAdjustment}`
   const left = [...after]
   for (const adjustment of before) {
     const at = left.findIndex(other => other.code === adjustment.code && other.amount === adjustment.amount)

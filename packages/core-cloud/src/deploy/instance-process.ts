@@ -48,6 +48,12 @@ const killSlackMs = 500
  * buffers escape it.
  */
 const heapShare = 0.75
+/**
+ * Many instances share a machine, and often more of them than it has processors: a collector of its own thread each is
+ * then only waited for. With a young generation of 16 MB, V8's own limit, an instance keeps 25 MB more after work and is
+ * no faster.
+ */
+const heapFlags = ['--single-threaded-gc', '--max-semi-space-size=4']
 
 export function startInstance(
   options: InstanceOptions,
@@ -56,7 +62,7 @@ export function startInstance(
   let failed: string | undefined
   const child = startChild({
     module: instanceModule,
-    nodeFlags: [`--max-old-space-size=${Math.max(48, Math.floor(settings.memoryMb * heapShare))}`],
+    nodeFlags: [`--max-old-space-size=${Math.max(48, Math.floor(settings.memoryMb * heapShare))}`, ...heapFlags],
     environment: settings.environment,
     cwd: options.dataDir,
     onLine: settings.onLine,

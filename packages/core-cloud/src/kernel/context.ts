@@ -32,7 +32,10 @@ export interface CallOptions {
 /** Options for a nested call that inherits everything from the call being served. */
 export function inherit(context: CallContext): CallOptions {
   return {
-    signal: context.signal,
+    // Many calls make their signal on first use: nobody may ask for it.
+    get signal() {
+      return context.signal
+    },
     deadline: context.deadline,
     traceId: context.traceId,
     ...(context.tenant === undefined ? {} : { tenant: context.tenant }),

@@ -21,11 +21,17 @@ import { upCommand } from './up-command.js'
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that stops early, such as `head`, is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed))
-  const context = makeContext(asksForJson(argv))
+  const code = await runCommand(argv, makeContext(asksForJson(argv)))
+  if (code !== exitCodes.done) process.exitCode = code
+}
+
+/** Runs one command line in a context of the caller's. @returns the exit code of an error; 0 when there was none. */
+export async function runCommand(argv: readonly string[], context: CliContext): Promise<number> {
   try {
     await commandLine(context).parseAsync([...argv], { from: 'user' })
+    return exitCodes.done
   } catch (error) {
-    process.exitCode = error instanceof CommanderError ? usageError(context.output, error) : showError(context.output, error)
+    return error instanceof CommanderError ? usageError(context.output, error) : showError(context.output, error)
   }
 }
 
@@ -37,6 +43,8 @@ export function commandLine(context: CliContext): Command {
     .description('All as a Service: generate sites from templates, prove how fast they are, run and extend them.')
     .option('--json', 'machine-readable output: one JSON value; errors as one JSON object on standard error')
     .version(platformVersion)
+    // Options of the program stand before the command: `site deploy --version 3` is not `--version`.
+    .enablePositionalOptions()
     .showHelpAfterError('(run with --help for usage)')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', '\nExit codes: 0 done, 1 failed or refused, 2 wrong input, 130 Ctrl-C while waiting.')

@@ -49,8 +49,16 @@ interface LogOptions {
   readonly follow?: boolean
 }
 
-async function logs(context: CliContext, site: string, { follow, ...query }: LogOptions): Promise<void> {
+async function logs(context: CliContext, site: string, options: LogOptions): Promise<void> {
   const client = clientOf(context)
+  const { instance, text, level, limit, follow } = options
+  // Named one by one: the parser's object has options of every command in it, such as `json`.
+  const query = {
+    limit,
+    ...(instance === undefined ? {} : { instance }),
+    ...(text === undefined ? {} : { text }),
+    ...(level === undefined ? {} : { level }),
+  }
   const { records } = await client.logs({ site, ...query })
   const { output, clock } = context
   if (follow !== true) {

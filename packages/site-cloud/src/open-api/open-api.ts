@@ -151,19 +151,25 @@ const noBody = new Uint8Array(0)
 
 function readBody(request: IncomingMessage): Promise<Uint8Array> {
   if (request.method === 'GET' || request.method === 'HEAD') return Promise.resolve(noBody)
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) return Promise.reject(tooLarge())
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = []
     let size = 0
     request.on('data', (part: Buffer) => {
       size += part.length
       if (size > maxBodyBytes) {
-        reject(new CloudError('core.contract.payload-too-large', `the body is larger than ${maxBodyBytes} bytes`))
-        request.destroy()
+        // Not destroyed: the caller would get a broken connection instead of the reason.
+        request.pause()
+        reject(tooLarge())
       } else parts.push(part)
     })
     request.on('end', () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)))
     request.on('error', reject)
   })
+}
+
+function tooLarge(): CloudError {
+  return new CloudError('core.contract.payload-too-large', `the body is larger than ${maxBodyBytes} bytes`)
 }
 
 function send(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>, body: string): void {
@@ -190,6 +196,8 @@ function sendError(response: ServerResponse, error: CloudError): void {
     error.status,
     {
       'content-type': 'application/json',
+      // What was not read of a refused body would be taken for the next request.
+      ...(response.req.complete ? {} : { connection: 'close' }),
       ...(error.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
       ...(error.retryable ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) } : {}),
     },

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { runCommand } from '../../src/cli/main.js'
+import { platformHome } from '../../src/cli/platform-home.js'
 
 const bin = fileURLToPath(new URL('../../../bin/aaas.mjs', import.meta.url))
 
@@ -49,6 +52,21 @@ export function startAaas(env: Readonly<Record<string, string>>, ...argv: string
 /** Runs a command line to its end. */
 export function aaas(env: Readonly<Record<string, string>>, ...argv: string[]): Promise<Outcome> {
   return startAaas(env, ...argv).ended
+}
+
+/** Runs a command line with `--json` in this process, which spares half a second of start. */
+export async function aaasHere(home: string, ...argv: string[]): Promise<Outcome> {
+  let out = ''
+  let error = ''
+  const code = await runCommand([...argv, '--json'], {
+    home: platformHome({ AAAS_HOME: home }),
+    clock: systemClock({ keepAlive: true }),
+    ids: systemIds(),
+    output: { json: true, line: text => void (out += `${text}\n`), error: text => void (error += `${text}\n`) },
+    environment: {},
+    interrupted: () => new AbortController().signal,
+  })
+  return { code, out, error }
 }
 
 /** The error that a command wrote with `--json`: exactly one JSON object on standard error. */

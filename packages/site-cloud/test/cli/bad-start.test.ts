@@ -3,8 +3,11 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'tap'
+import tap, { test } from 'tap'
 import { aaas, errorOf } from './aaas-process.js'
+
+// Some twenty processes of their own; a busy machine needs longer than the default.
+tap.setTimeout(120_000)
 
 async function busyPort(): Promise<{ readonly port: string; readonly server: Server }> {
   const server = createServer()
@@ -90,7 +93,8 @@ test('a package that was changed after signing is refused', async t => {
   const folder = join(dir, 'package')
   mkdirSync(folder)
   writeFileSync(join(folder, 'index.js'), 'export default {}\n')
-  const manifest = { name: 'small', version: '1.0.0', type: 'module', aaas: { kind: 'cloudware', engine: '^0.1.0', entry: 'index.js' } }
+  const hooks = [{ hook: 'order.place@1', kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }]
+  const manifest = { name: 'small', version: '1.0.0', type: 'module', aaas: { kind: 'cloudware', engine: '^0.1.0', entry: 'index.js', hooks } }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, aaas: { ...manifest.aaas, kind: 'toaster' } }))
   const tarball = join(dir, 'small.tgz')
   const bad = await aaas(env, 'package', 'build', folder, '--out', tarball, '--json')

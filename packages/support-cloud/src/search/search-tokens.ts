@@ -20,7 +20,9 @@ const minPrefixChars = 2
 const wordMark = 'w'
 
 const letter = '(?:(?!\\p{Script=Han})[\\p{L}\\p{N}])'
-const piecesPattern = new RegExp(`\\p{Script=Han}+|${letter}+(?:[-._/+&']${letter}+)*`, 'gu')
+// Radicals have the script Han and are symbols, no letters: they are no words.
+const han = '(?:(?=[\\p{L}\\p{N}])\\p{Script=Han})'
+const piecesPattern = new RegExp(`${han}+|${letter}+(?:[-._/+&']${letter}+)*`, 'gu')
 const hanPattern = /^\p{Script=Han}/u
 const partPattern = /\d+(?:\.\d+)+|\d+|[^\d\-._/+&']+/gu
 
