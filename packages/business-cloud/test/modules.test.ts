@@ -13,6 +13,7 @@ import { cacheModule } from '@aaas/support-cloud/cache/module'
 import { migrate } from '@aaas/support-cloud/rdbms'
 import { DatabaseToken, rdbmsModule } from '@aaas/support-cloud/rdbms/module'
 import { searchModule } from '@aaas/support-cloud/search/module'
+import { transactionMigrations } from '@aaas/support-cloud/transaction'
 import { openTestDatabase } from '@aaas/testing'
 import { Container } from 'inversify'
 import { test } from 'tap'
@@ -30,7 +31,13 @@ test('the order path composes from modules', async t => {
     cartModule,
     orderModule({ hooks: noHooks, participants: [paymentParticipant] }),
   )
-  await migrate(container.get(DatabaseToken), [catalogueMigrations, pricingMigrations, inventoryMigrations, cartMigrations])
+  await migrate(container.get(DatabaseToken), [
+    transactionMigrations,
+    catalogueMigrations,
+    pricingMigrations,
+    inventoryMigrations,
+    cartMigrations,
+  ])
   t.equal(container.get(SkuSourceToken), container.get(CatalogueServiceToken))
   t.same(await container.get(CatalogueServiceToken).listCategories(), { categories: [] })
   await t.rejects(

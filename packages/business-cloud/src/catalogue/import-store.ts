@@ -41,6 +41,8 @@ export async function storeImport(deps: StoreDeps, parsed: ImportedCatalogue): P
         rows.map(({ sku, stock }) => ({ sku, quantity: stock })),
       )
     }
+    // The reads that follow at once must not be planned for the empty tables of before.
+    await tx.query({ text: 'analyze category, product, sku, price, stock_level' })
     return state.version
   })
 }

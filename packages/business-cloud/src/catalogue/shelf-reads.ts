@@ -48,19 +48,19 @@ const summaryColumns = `p.slug, p.name, p.brand, p.category, p.image, min(price.
   string_agg(s.sku, ',' order by s.position, s.sku) as skus,
   string_agg(coalesce(l.on_hand - l.reserved, 0)::text, ',' order by s.position, s.sku) as units`
 
-const byPrice = `join lateral (
-    select min(price.amount) as amount from sku s join price on price.sku = s.sku and price.currency = $1
-    where s.product = p.slug and s.on_shelf
-  ) lowest on lowest.amount is not null`
-const anyPrice = `where exists (
-    select from sku s join price on price.sku = s.sku and price.currency = $1 where s.product = p.slug and s.on_shelf
-  )`
-/** Without a sort by price the index gives the order, and nothing behind the page is looked at. */
-const orders: Record<ProductSort, { readonly by: string; readonly priced: string }> = {
-  relevance: { by: 'p.ordinal', priced: anyPrice },
-  newest: { by: 'p.ordinal desc', priced: anyPrice },
-  'price-ascending': { by: 'lowest.amount, p.ordinal', priced: `${byPrice} where true` },
-  'price-descending': { by: 'lowest.amount desc, p.ordinal', priced: `${byPrice} where true` },
+const pricedSku = `from sku s join price on price.sku = s.sku and price.currency = $1
+  where s.product = p.slug and s.on_shelf`
+/**
+ * Products with a price, each with what its sort needs. Without a sort by price the index gives the order, and nothing
+ * behind the page is looked at: `limit` keeps the planner from joining the whole shelf first.
+ */
+const byOrdinal = `product p cross join lateral (select 0 as amount ${pricedSku} limit 1) lowest`
+const byAmount = `product p cross join lateral (select min(price.amount) as amount ${pricedSku} having count(*) > 0) lowest`
+const orders: Record<ProductSort, { readonly priced: string; readonly by: string }> = {
+  relevance: { priced: byOrdinal, by: 'ordinal' },
+  newest: { priced: byOrdinal, by: 'ordinal desc' },
+  'price-ascending': { priced: byAmount, by: 'amount, ordinal' },
+  'price-descending': { priced: byAmount, by: 'amount desc, ordinal' },
 }
 
 type SummaryRow = Omit<ProductSummary, 'currency' | 'available'> & { readonly skus: string; readonly units: string }
@@ -91,28 +91,38 @@ export interface SummaryPage {
   readonly products: readonly ProductSummary[]
 }
 
-/** One page of the shelf with stock and prices, in one round trip. The total survives an offset past the end. */
-export async function readPage(db: Queryable, currency: string, page: PageRequest): Promise<ShelvedPage> {
+/** One page of the shelf with stock and prices, in one round trip. */
+export async function readPage(
+  db: Queryable,
+  currency: string,
+  page: PageRequest,
+): Promise<readonly Shelved<ProductSummary>[]> {
   const byCategory = page.category !== undefined
-  const shelf = `p.on_shelf${byCategory ? ' and p.category = $4' : ''}`
   const { by, priced } = orders[page.sort]
-  const rows = await db.query<SummaryRow & { total: number; place: number | null }>({
+  const rows = await db.query<SummaryRow>({
     name: `catalogue-page-${page.sort}${byCategory ? '-category' : ''}`,
-    text: `with hits as (
-        select p.slug, row_number() over (order by ${by}) as place
-        from product p ${priced} and ${shelf} order by place limit $3 offset $2
+    text: `with hits as materialized (
+        select p.slug, p.ordinal, lowest.amount from ${priced} where p.on_shelf${byCategory ? ' and p.category = $4' : ''}
+        order by ${by} limit $3 offset $2
       ), shown as (
-        select hits.place, ${summaryColumns} from hits join ${pricedProduct} on p.slug = hits.slug
-        left join stock_level l on l.sku = s.sku group by hits.place, p.slug
-      ), total as (
-        select count(*) as total from product p ${anyPrice} and ${shelf}
+        select hits.ordinal, ${summaryColumns} from hits join ${pricedProduct} on p.slug = hits.slug
+        left join stock_level l on l.sku = s.sku group by hits.ordinal, p.slug
       )
-      select total.total, shown.* from total left join shown on true order by shown.place`,
+      select * from shown order by ${by}`,
     values: [currency, page.offset, page.limit, ...(byCategory ? [page.category] : [])],
   })
-  // An offset past the end leaves one row that carries the total alone.
-  const found = rows.filter(row => row.place !== null).map(row => summaryOf(row, currency))
-  return pageOf(found, products => ({ total: rows[0]?.total ?? 0, products }))
+  return rows.map(row => summaryOf(row, currency))
+}
+
+/** How many products a list has in all. */
+export async function readTotal(db: Queryable, currency: string, category: string | undefined): Promise<number> {
+  const [row] = await db.query<{ total: number }>({
+    name: category === undefined ? 'catalogue-total' : 'catalogue-total-category',
+    text: `select count(distinct p.slug) as total from ${pricedProduct}
+      where p.on_shelf${category === undefined ? '' : ' and p.category = $2'}`,
+    values: [currency, ...(category === undefined ? [] : [category])],
+  })
+  return row?.total ?? 0
 }
 
 export function pageOf<T extends SummaryPage>(

@@ -11,6 +11,7 @@ import {
   readProductRows,
   readSkuFacts,
   readSummaries,
+  readTotal,
   type Shelved,
   type ShelvedPage,
   type ShelfVersion,
@@ -100,7 +101,16 @@ export class Shelf {
   async page(request: PageRequest): Promise<SummaryPage> {
     const key = await this.#key(`page:${request.category ?? ''}:${request.sort}:${request.offset}:${request.limit}`)
     const { db, currency } = this.deps
-    return this.#stocked(await this.#keepShelved(key, () => readPage(db, currency, request)), putPage)
+    const load = async (): Promise<ShelvedPage> => {
+      const [found, total] = await Promise.all([readPage(db, currency, request), this.#total(request.category)])
+      return pageOf(found, products => ({ total, products }))
+    }
+    return this.#stocked(await this.#keepShelved(key, load), putPage)
+  }
+
+  async #total(category: string | undefined): Promise<number> {
+    const key = await this.#key(`total:${category ?? ''}`)
+    return this.#keep(key, () => readTotal(this.deps.db, this.deps.currency, category))
   }
 
   /** One page of a search, kept under `name`; products that left the shelf since are left out. */

@@ -70,13 +70,17 @@ begin
     from (select l.sku, sum(l.quantity)::bigint as quantity
       from jsonb_to_recordset(p_lines) as l(sku text, quantity bigint) group by l.sku) w;
   end if;
-  insert into stock_reservation (owner, sku, quantity, state, expires_at_ms)
-  select l.owner, l.sku, sum(l.quantity), 'held', p_expires_at_ms
-  from jsonb_to_recordset(p_lines) as l(owner text collate "C", sku text collate "C", quantity bigint)
-  group by l.owner, l.sku;
+  with held as (
+    insert into stock_reservation (owner, sku, quantity, state, expires_at_ms)
+    select l.owner, l.sku, sum(l.quantity), 'held', p_expires_at_ms
+    from jsonb_to_recordset(p_lines) as l(owner text collate "C", sku text collate "C", quantity bigint)
+    group by l.owner, l.sku
+  )
   update stock_level s set reserved = s.reserved + quantities[array_position(skus, s.sku)] where s.sku = any (skus);
-  return query select r.owner, r.sku, r.unknown
-  from jsonb_to_recordset(losers) as r(owner text, sku text, unknown boolean);
+  if not enough then
+    return query select r.owner, r.sku, r.unknown
+    from jsonb_to_recordset(losers) as r(owner text, sku text, unknown boolean);
+  end if;
 end $fn$;
 
 -- Who gets nothing when there is too little for all: [{owner, sku, unknown}]. The rows of the SKUs are locked.

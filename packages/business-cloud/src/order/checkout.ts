@@ -9,7 +9,7 @@ import { type Order, type OrderEvent, type orderContract, placeHook } from './or
 import type { OrderDeps, OrderSku } from './order-deps.js'
 import { orderNumbers, paymentIdOf } from './order-number.js'
 import { readOrder } from './order-reader.js'
-import { keyConflict, type OrderRows, type PlaceOutcome, placeOrders } from './place-orders.js'
+import { type OrderRows, type PlaceOutcome, placeOrders } from './place-orders.js'
 
 type PlaceInput = Static<(typeof orderContract)['methods']['place']['input']>
 type Placed = { readonly order: Order; readonly accessToken: string }
@@ -138,7 +138,9 @@ export class Checkout {
   async #earlier(request: Request): Promise<Placed | undefined> {
     const stored = await readOrder(this.deps.database, 'idempotency_key', request.key)
     if (stored === undefined) return undefined
-    if (stored.bodyHash !== request.hash) throw keyConflict()
+    if (stored.bodyHash !== request.hash) {
+      throw new CloudError('business.order.conflict', 'the idempotency key was used with another order')
+    }
     return { order: stored.order, accessToken: stored.accessToken }
   }
 

@@ -7,9 +7,8 @@
  * that calls never wait for each other in a circle.
  *
  * `orders_place` takes, besides the orders, what belongs to all of them in flat lists whose rows name their order, so
- * that each list is read once. It answers the orders that were not placed, as `[{number, ...}]`: `{earlier}`, the number
- * of the order that the key stands for, `{conflict: true}` where that one has another body, or `{lacks, unknown}`, the
- * SKU whose stock is short, or that has none at all.
+ * that each list is read once. It answers the orders that were not placed, as `[{number, ...}]`: `{earlier: true}` where
+ * the key stands for another order, or `{lacks, unknown}`, the SKU whose stock is short, or that has none at all.
  */
 export const placeFunctionSql = `
 create function orders_place(p_orders jsonb, p_lines jsonb, p_suppliers jsonb, p_transfers jsonb) returns jsonb
@@ -34,11 +33,8 @@ begin
   )
   select coalesce(array_agg(number), '{}') into made from inserted;
   if cardinality(made) < jsonb_array_length(p_orders) then
-    select jsonb_agg(jsonb_build_object('number', n.number) || case when o.body_hash = n.hash
-      then jsonb_build_object('earlier', o.number) else jsonb_build_object('conflict', true) end) into excuses
-    from jsonb_to_recordset(p_orders) as n(number text, key text, hash text)
-      left join lateral (select * from trade_order where idempotency_key = n.key limit 1) o on true
-    where n.number <> all (made);
+    select jsonb_agg(jsonb_build_object('number', n.number, 'earlier', true)) into excuses
+    from jsonb_to_recordset(p_orders) as n(number text) where n.number <> all (made);
     if cardinality(made) = 0 then return excuses; end if;
     select jsonb_agg(line) into p_lines from jsonb_array_elements(p_lines) line where line->>'owner' = any (made);
   end if;
@@ -50,18 +46,21 @@ begin
     select array_agg(number) into made from unnest(made) number where number <> all (refused);
     if made is null then return excuses; end if;
   end if;
-  insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount, adjustments,
-    amount)
-  select l.owner, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments,
-    l.amount
-  from jsonb_to_recordset(p_lines) as l(owner text, position int, supplier text, sku text, slug text, name jsonb,
-    image text, quantity bigint, "unitAmount" bigint, adjustments jsonb, amount bigint)
-  where l.owner = any (made);
-  insert into supplier_order (order_number, supplier, state, currency, amount, fee, sale_transfer, fee_transfer)
-  select s.owner, s.supplier, 'unpaid', s.currency, s.amount, s.fee, s.sale, s.fee_id
-  from jsonb_to_recordset(p_suppliers) as s(owner text, supplier text, currency text, amount bigint, fee bigint,
-    sale uuid, fee_id uuid)
-  where s.owner = any (made);
+  with lines as (
+    insert into order_line (order_number, position, supplier, sku, slug, name, image, quantity, unit_amount,
+      adjustments, amount)
+    select l.owner, l.position, l.supplier, l.sku, l.slug, l.name, l.image, l.quantity, l."unitAmount", l.adjustments,
+      l.amount
+    from jsonb_to_recordset(p_lines) as l(owner text, position int, supplier text, sku text, slug text, name jsonb,
+      image text, quantity bigint, "unitAmount" bigint, adjustments jsonb, amount bigint)
+    where l.owner = any (made)
+  ), suppliers as (
+    insert into supplier_order (order_number, supplier, state, currency, amount, fee, sale_transfer, fee_transfer)
+    select s.owner, s.supplier, 'unpaid', s.currency, s.amount, s.fee, s.sale, s.fee_id
+    from jsonb_to_recordset(p_suppliers) as s(owner text, supplier text, currency text, amount bigint, fee bigint,
+      sale uuid, fee_id uuid)
+    where s.owner = any (made)
+  )
   insert into aaas_outbox (event_id, topic, key, payload)
   select n."eventId", 'order.placed', n.number, n.event
   from jsonb_to_recordset(p_orders) as n(number text, "eventId" uuid, event jsonb)

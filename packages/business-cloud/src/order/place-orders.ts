@@ -1,5 +1,4 @@
 import { stockError, stockShortage } from '@aaas/business-cloud/inventory'
-import { CloudError } from '@aaas/core-cloud/kernel'
 import { type Database, sqlState } from '@aaas/support-cloud/rdbms'
 import { ledgerError } from '@aaas/support-cloud/transaction'
 import type { Settled } from './batch-lanes.js'
@@ -15,12 +14,11 @@ export interface OrderRows {
   readonly transfers: string
 }
 
-/** `earlier`: the key stands for an order that was placed before. */
+/** `earlier`: the key stands for an order that was placed before, of whatever body. */
 export type PlaceOutcome = 'placed' | 'earlier'
 
 type Excuse = { readonly number: string } & (
-  | { readonly earlier: string }
-  | { readonly conflict: true }
+  | { readonly earlier: true }
   | { readonly lacks: string; readonly unknown: boolean }
 )
 
@@ -63,12 +61,7 @@ async function call(database: Database, orders: readonly OrderRows[]): Promise<R
 function settled(excuse: Excuse | undefined): Settled<PlaceOutcome> {
   if (excuse === undefined) return { status: 'fulfilled', value: 'placed' }
   if ('earlier' in excuse) return { status: 'fulfilled', value: 'earlier' }
-  const reason = 'conflict' in excuse ? keyConflict() : stockShortage(excuse.lacks, excuse.unknown)
-  return { status: 'rejected', reason }
-}
-
-export function keyConflict(): CloudError {
-  return new CloudError('business.order.conflict', 'the idempotency key was used with another order')
+  return { status: 'rejected', reason: stockShortage(excuse.lacks, excuse.unknown) }
 }
 
 /**

@@ -82,12 +82,22 @@ test('orders placed together end as if they were placed one after the other', as
       t.same([...(await placeAll(firsts)), ...(await placeAll(repeats))], model.outcomes)
       t.same(await availableIn(shop), model.left)
       t.same(await checkShopInvariants(shop.database), [])
+      t.same(await strays(shop), [], 'who got nothing left nothing')
       await orders.closeExpired(Number.MAX_SAFE_INTEGER)
     }),
     { numRuns: 40 },
   )
   t.ok(shared > 40, `${shared} calls placed more than one order`)
 })
+
+/** What belongs to no order. */
+function strays(shop: Shop): Promise<readonly object[]> {
+  return shop.database.query({
+    text: `select ref from (select ref from ledger_transfer union select key from aaas_outbox
+        union select owner from stock_reservation union select order_number from order_line) rows(ref)
+      where not exists (select from trade_order where number = ref)`,
+  })
+}
 
 /** The first of each key: a second one goes with the next batch, and others pass it by. */
 function unique(wishes: readonly Wish[]): Wish[] {
@@ -122,6 +132,28 @@ test('two instances race for scarce stock in batches, without a deadlock', async
   t.ok(outcomes.slice(0, 96).includes('placed') && outcomes.slice(96).includes('placed'), 'both sold')
   const left = await availableIn(shop)
   t.equal(left.hot, 0, 'all that was hot is sold')
+  t.same(await checkShopInvariants(shop.database), [])
+  const deadlocks = 'select deadlocks from pg_stat_database where datname = current_database()'
+  t.same(await shop.database.query({ text: deadlocks }), [{ deadlocks: 0 }])
+})
+
+test('two instances that get the same orders at once, each in its own sequence, place each one once', async t => {
+  const shop = await openShop({ stock: { a: 1000, b: 1000 }, connections: 4 })
+  t.teardown(() => shop[Symbol.asyncDispose]())
+  const keys = Array.from({ length: 24 }, (_, index) => index)
+  for (let round = 0; round < 10; round++) {
+    const place = (orders: OrderService) => async (key: number) => {
+      const line: Line = [key % 2 ? 'a' : 'b', 1]
+      return (await orders.place(placeInput(line), callContext(`r${round}-${key}`))).number
+    }
+    const [one, other] = [new OrderService(shop.deps), new OrderService(shop.deps)]
+    const [first, second] = await Promise.all([
+      Promise.all(keys.map(place(one))),
+      Promise.all(keys.toReversed().map(place(other))),
+    ])
+    t.same(first, second.toReversed())
+    t.equal(new Set(first).size, keys.length)
+  }
   t.same(await checkShopInvariants(shop.database), [])
   const deadlocks = 'select deadlocks from pg_stat_database where datname = current_database()'
   t.same(await shop.database.query({ text: deadlocks }), [{ deadlocks: 0 }])
@@ -174,6 +206,24 @@ test('a connection that dies in the middle of a batch leaves all of it or nothin
   t.same(await placeAll(), ['placed', 'placed', 'business.inventory.sold-out c', 'placed', 'placed'])
   t.same(await availableIn(shop), { a: 8, b: 8, c: 0 })
   t.same(await checkShopInvariants(shop.database), [])
+})
+
+test('stock is locked in the order of SKUs, whatever the order of the lines', async t => {
+  const shop = await openShop({ stock: { a: 10, b: 10, c: 10 }, connections: 4 })
+  t.teardown(() => shop[Symbol.asyncDispose]())
+  let placing: Promise<string[]> | undefined
+  await shop.database.transaction(async tx => {
+    await tx.query({ text: `select from stock_level where sku = 'b' for update` })
+    const wishes: Line[][] = [[['c', 1]], [['b', 1], ['c', 1]], [['a', 1]]]
+    placing = Promise.all(
+      wishes.map((lines, index) => outcomeOf(shop.orders.place(placeInput(...lines), callContext(`k${index}`)))),
+    )
+    await untilOne(shop, `select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`)
+    const free = await tx.query({ text: 'select sku from stock_level for update skip locked' })
+    t.same(free, [{ sku: 'b' }, { sku: 'c' }], 'a is held, and nothing behind b')
+  })
+  t.same(await placing, ['placed', 'placed', 'placed'])
 })
 
 test('whoever gave up while waiting gets no order', async t => {

@@ -28,17 +28,29 @@ export function apiKeyCommands(program: Command, context: () => CliContext): voi
   ).action(async (site: string, options: { name: string; scope: string[]; rate: number }) => {
     const input = { name: options.name, scopes: options.scope, requestsPerSecond: options.rate }
     const { output } = await clientOf(context()).callSite({ site, contract, method: 'createApiKey', input })
-    show(context().output, output as { keyId: string; apiKey: string }, made => `${made.apiKey}\n(key ${made.keyId}; it is not shown again)`)
-  })
-  withExamples(command.command('ls <site>').description('keys that work'), 'aaas api-key ls shop').action(async (site: string) => {
-    const { output } = await clientOf(context()).querySite({ site, contract, method: 'listApiKeys', input: {} })
-    show(context().output, (output as { keys: Key[] }).keys, keys =>
-      table(
-        ['KEY', 'NAME', 'SCOPES', 'REQUESTS/S', 'CREATED'],
-        keys.map(key => [key.keyId, key.name, key.scopes.join(' '), String(key.requestsPerSecond), new Date(key.createdAt).toISOString()]),
-      ),
+    show(
+      context().output,
+      output as { keyId: string; apiKey: string },
+      made => `${made.apiKey}\n(key ${made.keyId}; it is not shown again)`,
     )
   })
+  withExamples(command.command('ls <site>').description('keys that work'), 'aaas api-key ls shop').action(
+    async (site: string) => {
+      const { output } = await clientOf(context()).querySite({ site, contract, method: 'listApiKeys', input: {} })
+      show(context().output, (output as { keys: Key[] }).keys, keys =>
+        table(
+          ['KEY', 'NAME', 'SCOPES', 'REQUESTS/S', 'CREATED'],
+          keys.map(key => [
+            key.keyId,
+            key.name,
+            key.scopes.join(' '),
+            String(key.requestsPerSecond),
+            new Date(key.createdAt).toISOString(),
+          ]),
+        ),
+      )
+    },
+  )
   withExamples(
     command.command('revoke <site> <key>').description('end a key; every instance refuses it within five seconds'),
     'aaas api-key revoke shop 36b44evaj53hk',

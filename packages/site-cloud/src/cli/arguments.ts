@@ -3,7 +3,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 /** A whole number of a flag or argument, 0 or more. */
 export function wholeNumber(text: string): number {
   const value = Number(text)
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('must be a whole number')
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
+    throw new InvalidArgumentError('must be a whole number')
   return value
 }
 

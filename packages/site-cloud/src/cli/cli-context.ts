@@ -1,4 +1,4 @@
-import type { Clock, Ids } from '@aaas/core-cloud/kernel'
+import { type Clock, type Ids, systemClock } from '@aaas/core-cloud/kernel'
 import { connect, type SiteCenterClient } from './connection.js'
 import type { Output } from './output.js'
 import type { PlatformHome } from './platform-home.js'
@@ -14,8 +14,11 @@ export interface CliContext {
   readonly interrupted: () => AbortSignal
 }
 
+/** Times calls. A call under way keeps the process alive by itself; the timer of one that is over must not. */
+const callClock = systemClock()
+
 export function clientOf(context: CliContext): SiteCenterClient {
-  return connect({ home: context.home, clock: context.clock, ids: context.ids })
+  return connect({ home: context.home, clock: callClock, ids: context.ids })
 }
 
 /** Progress goes to standard error, so that standard output stays the result; with `--json` there is none. */

@@ -21,15 +21,22 @@ export function cloudwareCommands(program: Command, context: () => CliContext): 
     withWait(
       command
         .command('add <site> <package>')
-        .description('add a package (folder, or tarball with its .sig.json) to a running site, or another version of it; no restart')
+        .description(
+          'add a package (folder, or tarball with its .sig.json) to a running site, or another version of it; no restart',
+        )
         .option('--config <json>', 'configuration of the package, or @FILE'),
       waitSeconds,
     ),
     'aaas cloudware add shop examples/extend-with-cloudware --wait',
     `aaas cloudware add shop vip-1.0.0.tgz --config '{"percent":5}'`,
-  ).action((site: string, path: string, options: Waiting & { config?: string }) => add(context(), site, resolve(path), options))
+  ).action((site: string, path: string, options: Waiting & { config?: string }) =>
+    add(context(), site, resolve(path), options),
+  )
   withExamples(
-    withWait(command.command('remove <site> <name>').description('take a package off a running site; no restart'), waitSeconds),
+    withWait(
+      command.command('remove <site> <name>').description('take a package off a running site; no restart'),
+      waitSeconds,
+    ),
     'aaas cloudware remove shop vip-pricing --wait',
   ).action(async (site: string, name: string, options: Waiting) => {
     const client = clientOf(context())
@@ -38,7 +45,12 @@ export function cloudwareCommands(program: Command, context: () => CliContext): 
   })
 }
 
-async function add(context: CliContext, site: string, path: string, options: Waiting & { config?: string }): Promise<void> {
+async function add(
+  context: CliContext,
+  site: string,
+  path: string,
+  options: Waiting & { config?: string },
+): Promise<void> {
   const client = clientOf(context)
   const config = options.config === undefined ? {} : { config: await parseConfig(options.config) }
   // Asked before the upload, so that a mistyped name leaves no package behind.
@@ -57,7 +69,14 @@ async function waited<T>(
 ) {
   if (options.wait !== true) return otherwise
   const timeoutMs = options.timeout * 1000
-  return waitForCloudware({ ...what, client, clock: context.clock, timeoutMs, progress: progressOf(context), signal: context.interrupted() })
+  return waitForCloudware({
+    ...what,
+    client,
+    clock: context.clock,
+    timeoutMs,
+    progress: progressOf(context),
+    signal: context.interrupted(),
+  })
 }
 
 async function parseConfig(given: string): Promise<unknown> {
@@ -65,20 +84,29 @@ async function parseConfig(given: string): Promise<unknown> {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new CloudError('core.contract.invalid-input', `--config is not JSON: ${(cause as Error).message}`, { field: '--config', cause })
+    throw new CloudError('core.contract.invalid-input', `--config is not JSON: ${(cause as Error).message}`, {
+      field: '--config',
+      cause,
+    })
   }
 }
 
 function readConfigFile(file: string): Promise<string> {
   return readFile(resolve(file), 'utf8').catch((cause: unknown) => {
-    throw new CloudError('core.contract.invalid-input', `--config: ${file} cannot be read`, { field: '--config', cause })
+    throw new CloudError('core.contract.invalid-input', `--config: ${file} cannot be read`, {
+      field: '--config',
+      cause,
+    })
   })
 }
 
 /** A folder is built and signed with this platform's key; a tarball must come with its signature. */
 async function signedPackage(context: CliContext, path: string): Promise<{ base64: string; signature: unknown }> {
   const info = await stat(path).catch((cause: unknown) => {
-    throw new CloudError('core.cloudware.invalid-package', `no such file or folder: ${path}`, { field: 'package', cause })
+    throw new CloudError('core.cloudware.invalid-package', `no such file or folder: ${path}`, {
+      field: 'package',
+      cause,
+    })
   })
   if (info.isDirectory()) {
     const { tarball } = await buildPackage({ dir: path })

@@ -19,7 +19,8 @@ export type SiteCenterClient = Client<typeof siteCenterContract>
  */
 export function endpointOf(home: PlatformHome): Endpoint {
   const none = `no platform runs on ${home.dir}; start one by 'aaas up' or set AAAS_HOME`
-  if (lockHolder(home.lockFile) === undefined) throw new CloudError('site.center.host-unavailable', none, { field: 'AAAS_HOME' })
+  if (lockHolder(home.lockFile) === undefined)
+    throw new CloudError('site.center.host-unavailable', none, { field: 'AAAS_HOME' })
   try {
     return JSON.parse(readFileSync(home.endpointFile, 'utf8')) as Endpoint
   } catch (cause) {
@@ -28,7 +29,11 @@ export function endpointOf(home: PlatformHome): Endpoint {
 }
 
 /** A client of the site centre with the rights of this machine's administrator. */
-export function connect(options: { readonly home: PlatformHome; readonly clock: Clock; readonly ids: Ids }): SiteCenterClient {
+export function connect(options: {
+  readonly home: PlatformHome
+  readonly clock: Clock
+  readonly ids: Ids
+}): SiteCenterClient {
   const { consolePort } = endpointOf(options.home)
   return httpClient({
     contract: siteCenterContract,
@@ -43,6 +48,10 @@ function readToken(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (cause) {
-    throw new CloudError('core.contract.unauthenticated', `${file} cannot be read: only the platform's own user may command it`, { cause })
+    throw new CloudError(
+      'core.contract.unauthenticated',
+      `${file} cannot be read: only the platform's own user may command it`,
+      { cause },
+    )
   }
 }

@@ -71,7 +71,9 @@ async function databaseFinding(url: string | undefined): Promise<Finding> {
 async function serverVersion(url: string): Promise<string> {
   const database = pgDatabase({ url, maxConnections: 1 })
   try {
-    const [row] = await database.query<{ version: string }>({ text: `select current_setting('server_version') as version` })
+    const [row] = await database.query<{ version: string }>({
+      text: `select current_setting('server_version') as version`,
+    })
     return row?.version ?? 'unknown'
   } finally {
     await database[Symbol.asyncDispose]()
@@ -86,7 +88,11 @@ async function portFindings(environment: NodeJS.ProcessEnv): Promise<readonly Fi
       const port = portOf(environment, name, name === 'AAAS_PORT' ? edge : edge + 1)
       if (name === 'AAAS_PORT') edge = port
       const free = await isPortFree(port, '127.0.0.1')
-      findings.push({ check: name, ok: free, detail: free ? `port ${port} is free` : `port ${port} is in use; set ${name} to another` })
+      findings.push({
+        check: name,
+        ok: free,
+        detail: free ? `port ${port} is free` : `port ${port} is in use; set ${name} to another`,
+      })
     } catch (error) {
       findings.push({ check: name, ok: false, detail: CloudError.from(error).message })
     }
@@ -136,14 +142,24 @@ async function platformFinding(context: CliContext, holder: number): Promise<Fin
     const detail = `running (process ${holder}), ${wanted.length - ill.length} of ${wanted.length} sites live`
     return { check: 'platform', ok: ill.length === 0, detail: [detail, ...ill].join('; ') }
   } catch (error) {
-    return { check: 'platform', ok: false, detail: `process ${holder} does not answer: ${CloudError.from(error).message}` }
+    return {
+      check: 'platform',
+      ok: false,
+      detail: `process ${holder} does not answer: ${CloudError.from(error).message}`,
+    }
   }
 }
 
 /** Says what separates instances from each other here; never claims more than the process driver enforces. */
 function isolationFinding(): Finding {
-  const cgroup = existsSync('/sys/fs/cgroup/cgroup.controllers') ? 'cgroup v2' : existsSync('/sys/fs/cgroup/memory') ? 'cgroup v1' : 'no cgroups'
-  const kernel = existsSync('/proc/version') ? readFileSync('/proc/version', 'utf8').split(' ').slice(0, 3).join(' ') : process.platform
+  const cgroup = existsSync('/sys/fs/cgroup/cgroup.controllers')
+    ? 'cgroup v2'
+    : existsSync('/sys/fs/cgroup/memory')
+      ? 'cgroup v1'
+      : 'no cgroups'
+  const kernel = existsSync('/proc/version')
+    ? readFileSync('/proc/version', 'utf8').split(' ').slice(0, 3).join(' ')
+    : process.platform
   return {
     check: 'isolation',
     ok: true,

@@ -7,7 +7,9 @@ import { exitCodes, show } from './output.js'
 /** `aaas doctor`: what this machine can and cannot do for the platform; exit code 1 when it cannot run. */
 export function doctorCommand(program: Command, context: () => CliContext): void {
   withExamples(
-    program.command('doctor').description('say what this machine can do for the platform, and what keeps it from running'),
+    program
+      .command('doctor')
+      .description('say what this machine can do for the platform, and what keeps it from running'),
     'aaas doctor',
     'AAAS_PORT=9000 aaas doctor --json',
   ).action(async () => {

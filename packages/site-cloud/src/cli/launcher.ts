@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { hostMainModule, type HostStart } from '@aaas/core-cloud/deploy'
+import { type HostStart, hostMainModule } from '@aaas/core-cloud/deploy'
 import { type Clock, CloudError, type Ids, Lifecycle, type Logger } from '@aaas/core-cloud/kernel'
 import { type RunningPostgres, startPostgres, systemSearchPath } from '@aaas/support-cloud/rdbms'
 import type { ControlOptions } from '../site-center/index.js'
@@ -66,7 +66,8 @@ export async function launchPlatform(options: LauncherOptions): Promise<RunningP
   } catch (error) {
     await lifecycle.stop().catch(() => undefined)
     // What nobody foresaw keeps its logs; what has a name has said everything.
-    const explained = CloudError.is(error) && error.code !== 'core.kernel.internal' && error.code !== 'core.deploy.already-running'
+    const explained =
+      CloudError.is(error) && error.code !== 'core.kernel.internal' && error.code !== 'core.deploy.already-running'
     if (fresh && explained) removeNewHome(home)
     throw error
   }
@@ -77,7 +78,9 @@ async function checkBefore({ home, edgePort, consolePort }: LauncherOptions): Pr
   const holder = lockHolder(home.lockFile)
   if (holder !== undefined && holder !== process.pid) throw alreadyRunning(holder)
   if (edgePort !== 0 && edgePort === consolePort) {
-    throw new CloudError('core.kernel.invalid-config', `AAAS_PORT and AAAS_CONSOLE_PORT are both ${edgePort}`, { field: 'AAAS_CONSOLE_PORT' })
+    throw new CloudError('core.kernel.invalid-config', `AAAS_PORT and AAAS_CONSOLE_PORT are both ${edgePort}`, {
+      field: 'AAAS_CONSOLE_PORT',
+    })
   }
   await checkPort(edgePort, 'AAAS_PORT', edgeHost)
   await checkPort(consolePort, 'AAAS_CONSOLE_PORT', consoleHost)
@@ -86,7 +89,10 @@ async function checkBefore({ home, edgePort, consolePort }: LauncherOptions): Pr
 async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<RunningPlatform> {
   const { home, clock, logger, progress, signal } = options
   progress('starting PostgreSQL')
-  const keeper = lifecycle.use('postgres', await PostgresKeeper.open({ start: () => openPostgres(options), clock, logger }))
+  const keeper = lifecycle.use(
+    'postgres',
+    await PostgresKeeper.open({ start: () => openPostgres(options), clock, logger }),
+  )
   signal?.throwIfAborted()
   const children = new PlatformChildren({ clock, logger })
   // The host first: its instances finish what they do while control and the database still answer.
@@ -101,7 +107,12 @@ async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<Ru
   })
   signal?.throwIfAborted()
   progress('starting host')
-  const host = await children.start({ name: 'host', main: hostMainModule, options: hostOptions(options), logFile: logFile('host') })
+  const host = await children.start({
+    name: 'host',
+    main: hostMainModule,
+    options: hostOptions(options),
+    logFile: logFile('host'),
+  })
   signal?.throwIfAborted()
   const endpoint = { edgePort: Number(host.edgePort), consolePort: Number(control.consolePort) }
   writeFileSync(home.endpointFile, JSON.stringify(endpoint))

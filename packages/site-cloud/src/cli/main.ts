@@ -20,7 +20,9 @@ import { upCommand } from './up-command.js'
  */
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that stops early, such as `head`, is no failure of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed),
+  )
   const code = await runCommand(argv, makeContext(asksForJson(argv)))
   if (code !== exitCodes.done) process.exitCode = code
 }
@@ -64,16 +66,23 @@ export function commandLine(context: CliContext): Command {
 
 function templateCommands(program: Command, context: () => CliContext): void {
   const ls = program.command('template').description('templates of sites').command('ls')
-  withExamples(ls.description('templates this platform brings'), 'aaas template ls', 'aaas template ls --json').action(() =>
-    show(
-      context().output,
-      templates.map(({ name, version, summary, capacity, extensionPoints }) => ({ name, version, summary, capacity, extensionPoints })),
-      rows =>
-        table(
-          ['TEMPLATE', 'VERSION', 'ORDERS/S PER INSTANCE', 'SUMMARY'],
-          rows.map(row => [row.name, row.version, String(row.capacity.ordersPerSecond), row.summary.en]),
-        ),
-    ),
+  withExamples(ls.description('templates this platform brings'), 'aaas template ls', 'aaas template ls --json').action(
+    () =>
+      show(
+        context().output,
+        templates.map(({ name, version, summary, capacity, extensionPoints }) => ({
+          name,
+          version,
+          summary,
+          capacity,
+          extensionPoints,
+        })),
+        rows =>
+          table(
+            ['TEMPLATE', 'VERSION', 'ORDERS/S PER INSTANCE', 'SUMMARY'],
+            rows.map(row => [row.name, row.version, String(row.capacity.ordersPerSecond), row.summary.en]),
+          ),
+      ),
   )
 }
 
@@ -95,7 +104,10 @@ function asksForJson(argv: readonly string[]): boolean {
 function usageError(output: Output, error: CommanderError): number {
   if (error.exitCode === 0) return exitCodes.done
   if (output.json) {
-    const text = error.code === 'commander.help' ? 'a command is missing; see --help' : error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    const text =
+      error.code === 'commander.help'
+        ? 'a command is missing; see --help'
+        : error.message.replace(/^error: /, '').replaceAll('\n', ' ')
     showError(output, new CloudError('core.contract.invalid-input', text, { field: fieldOf(text) }))
   }
   return exitCodes.wrongInput

@@ -20,7 +20,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const all = [head, ...rows]
   const widths = head.map((_, column) => Math.max(...all.map(row => displayWidth(row[column] ?? ''))))
   const line = (row: readonly string[]): string =>
-    row.map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(cell)))).join('  ').trimEnd()
+    row
+      .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - displayWidth(cell))))
+      .join('  ')
+      .trimEnd()
   return all.map(line).join('\n')
 }
 

@@ -22,17 +22,27 @@ export function packageCommands(program: Command, context: () => CliContext): vo
     const { ref, tarball } = await buildPackage({ dir: resolve(folder) })
     const file = resolve(options.out ?? `${ref.name.replace('@', '').replace('/', '-')}-${ref.version}.tgz`)
     await write(file, tarball, '--out')
-    show(context().output, { ...ref, file, bytes: tarball.length }, made => `${made.file}\n${made.name}@${made.version} ${made.digest}`)
+    show(
+      context().output,
+      { ...ref, file, bytes: tarball.length },
+      made => `${made.file}\n${made.name}@${made.version} ${made.digest}`,
+    )
   })
   withExamples(
-    command.command('sign <tarball>').description("sign with this platform's key; writes the signature beside it, as .sig.json"),
+    command
+      .command('sign <tarball>')
+      .description("sign with this platform's key; writes the signature beside it, as .sig.json"),
     'aaas package sign vip.tgz',
   ).action(async (tarball: string) => {
     const file = resolve(tarball)
     const signature = signLocally(context().home, await readTarball(file))
     const out = join(dirname(file), basename(signatureFile(file)))
     await write(out, `${JSON.stringify(signature, null, 2)}\n`, 'tarball')
-    show(context().output, { file: out, publisher: localPublisher }, made => `${made.file} (signed by ${made.publisher})`)
+    show(
+      context().output,
+      { file: out, publisher: localPublisher },
+      made => `${made.file} (signed by ${made.publisher})`,
+    )
   })
   withExamples(
     command
@@ -84,6 +94,9 @@ function readKey(file: string): Promise<string> {
 
 async function write(file: string, content: string | Uint8Array, field: string): Promise<void> {
   await writeFile(file, content).catch((cause: unknown) => {
-    throw new CloudError('core.kernel.not-writable', `cannot write ${file}: ${(cause as Error).message}`, { field, cause })
+    throw new CloudError('core.kernel.not-writable', `cannot write ${file}: ${(cause as Error).message}`, {
+      field,
+      cause,
+    })
   })
 }

@@ -18,7 +18,10 @@ export async function readTarball(file: string): Promise<Uint8Array> {
 export async function readSignature(tarball: string): Promise<PackageSignature> {
   const file = signatureFile(tarball)
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new CloudError('core.cloudware.bad-signature', `no signature ${file}; run 'aaas package sign ${tarball}'`, { field: 'signature', cause })
+    throw new CloudError('core.cloudware.bad-signature', `no signature ${file}; run 'aaas package sign ${tarball}'`, {
+      field: 'signature',
+      cause,
+    })
   })
   let value: unknown
   try {

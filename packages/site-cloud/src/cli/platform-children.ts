@@ -90,17 +90,24 @@ export class PlatformChildren {
     const child = fork(main, [], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: ['--max-semi-space-size=4'],
-      env: { PATH: process.env.PATH ?? '', NODE_ENV: process.env.NODE_ENV ?? 'production', LANG: process.env.LANG ?? 'C.UTF-8' },
+      env: {
+        PATH: process.env.PATH ?? '',
+        NODE_ENV: process.env.NODE_ENV ?? 'production',
+        LANG: process.env.LANG ?? 'C.UTF-8',
+      },
     })
     this.#running.set(name, child)
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part: Buffer) => appendRotating(logFile, part))
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (part: Buffer) => appendRotating(logFile, part))
     // A child that died before it read its message; its exit says so.
     child.on('error', error => this.deps.logger.warn(`${name}: a message was lost`, { error }))
     child.send({ type: 'start', options }, () => undefined)
     return new Promise((resolve, reject) => {
       const cancel = this.deps.clock.after(startMs, () => {
         child.kill('SIGKILL')
-        reject(new CloudError('core.kernel.internal', `${name} did not start within ${startMs / 1000} s; see ${logFile}`))
+        reject(
+          new CloudError('core.kernel.internal', `${name} did not start within ${startMs / 1000} s; see ${logFile}`),
+        )
       })
       child.on('message', (answer: { type: string; error?: ErrorBody } & Record<string, unknown>) => {
         cancel()
@@ -110,7 +117,12 @@ export class PlatformChildren {
       child.once('exit', code => {
         cancel()
         if (this.#running.get(name) === child) this.#running.delete(name)
-        reject(new CloudError('core.kernel.internal', `${name} ended with ${code ?? 'a signal'} while starting; see ${logFile}`))
+        reject(
+          new CloudError(
+            'core.kernel.internal',
+            `${name} ended with ${code ?? 'a signal'} while starting; see ${logFile}`,
+          ),
+        )
       })
     })
   }

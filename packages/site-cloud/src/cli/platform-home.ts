@@ -67,10 +67,14 @@ export function prepareHome(home: PlatformHome): void {
     if (found === undefined) writeFileSync(file, `${dataVersion}\n`)
   } catch (error) {
     if (CloudError.is(error)) throw error
-    throw new CloudError('core.kernel.not-writable', `cannot write in ${home.dir}: ${(error as Error).message}; set AAAS_HOME to another folder`, {
-      field: 'AAAS_HOME',
-      cause: error,
-    })
+    throw new CloudError(
+      'core.kernel.not-writable',
+      `cannot write in ${home.dir}: ${(error as Error).message}; set AAAS_HOME to another folder`,
+      {
+        field: 'AAAS_HOME',
+        cause: error,
+      },
+    )
   }
 }
 
@@ -113,9 +117,13 @@ export function checkDataVersion(home: PlatformHome): number | undefined {
   if (text === undefined) return undefined
   const found = Number(text)
   if (!Number.isInteger(found) || text === '') {
-    throw new CloudError('core.kernel.invalid-config', `${home.dir}/data-version holds '${text.slice(0, 40)}' instead of a number`, {
-      field: 'AAAS_HOME',
-    })
+    throw new CloudError(
+      'core.kernel.invalid-config',
+      `${home.dir}/data-version holds '${text.slice(0, 40)}' instead of a number`,
+      {
+        field: 'AAAS_HOME',
+      },
+    )
   }
   if (found <= dataVersion) return found
   throw new CloudError(
@@ -141,7 +149,10 @@ export function keptSecret(file: string, make: () => string): string {
   } catch (error) {
     // One that is there but cannot be read must not be replaced: others know it.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new CloudError('core.kernel.not-writable', `cannot read ${file}: ${(error as Error).message}`, { field: 'AAAS_HOME', cause: error })
+      throw new CloudError('core.kernel.not-writable', `cannot read ${file}: ${(error as Error).message}`, {
+        field: 'AAAS_HOME',
+        cause: error,
+      })
     }
     const value = make()
     writeFileSync(file, `${value}\n`, { mode: 0o600, flag: 'wx' })

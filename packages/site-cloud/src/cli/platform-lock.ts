@@ -33,7 +33,9 @@ export function takePlatformLock(file: string, pid: number, now: number): () => 
 /** The living process that holds a lock; undefined when there is none. */
 export function lockHolder(file: string): number | undefined {
   const holder = readHolder(file)
-  return holder !== undefined && startTime(holder.pid) !== undefined && startTime(holder.pid) === holder.started ? holder.pid : undefined
+  return holder !== undefined && startTime(holder.pid) !== undefined && startTime(holder.pid) === holder.started
+    ? holder.pid
+    : undefined
 }
 
 /** Replaces the lock of a dead process; a folder keeps two processes from doing so at once. */
@@ -58,10 +60,14 @@ function takeOver(own: string, file: string, pid: number, now: number): void {
 
 export function alreadyRunning(pid: number | undefined): CloudError {
   const who = pid === undefined ? 'another platform' : `a platform (process ${pid})`
-  return new CloudError('core.deploy.already-running', `${who} already runs on this data directory; set AAAS_HOME for a second one`, {
-    field: 'AAAS_HOME',
-    ...(pid === undefined ? {} : { details: { pid } }),
-  })
+  return new CloudError(
+    'core.deploy.already-running',
+    `${who} already runs on this data directory; set AAAS_HOME for a second one`,
+    {
+      field: 'AAAS_HOME',
+      ...(pid === undefined ? {} : { details: { pid } }),
+    },
+  )
 }
 
 function linked(own: string, file: string): boolean {

@@ -66,15 +66,21 @@ async function askedOf(
   const ordersPerMinute = options.ordersPerMinute ?? performance?.ordersPerMinute
   const p99Ms = options.p99Ms ?? performance?.p99Ms
   if (ordersPerMinute !== undefined && p99Ms !== undefined) return { ordersPerMinute, p99Ms }
-  throw new CloudError('core.contract.invalid-input', `${name} names no performance; give --orders-per-minute and --p99-ms`, {
-    field: ordersPerMinute === undefined ? '--orders-per-minute' : '--p99-ms',
-  })
+  throw new CloudError(
+    'core.contract.invalid-input',
+    `${name} names no performance; give --orders-per-minute and --p99-ms`,
+    {
+      field: ordersPerMinute === undefined ? '--orders-per-minute' : '--p99-ms',
+    },
+  )
 }
 
 /** Ctrl-C ends the wait, so that the key of the proof is revoked; its unpaid orders close by themselves. */
 async function untilInterrupted<T>(context: CliContext, work: Promise<T>): Promise<T> {
   const signal = context.interrupted()
-  const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
+  const aborted = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+  )
   return Promise.race([work, aborted])
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createPublicKey } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { generateSigningKeys, type PackageSignature, signPackage } from '@aaas/core-cloud/cloudware'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { makeFolder, type PlatformHome } from './platform-home.js'
@@ -15,13 +15,18 @@ export const localPublisher = 'local'
 export function ensurePublisherKey(home: PlatformHome): string {
   const known = readKey(home.publisherKeyFile)
   // The private key decides: a public one that is lost, or of another pair, is written again.
-  if (known !== undefined) return keepPublic(home, createPublicKey(known).export({ type: 'spki', format: 'pem' }) as string)
+  if (known !== undefined)
+    return keepPublic(home, createPublicKey(known).export({ type: 'spki', format: 'pem' }) as string)
   const keys = generateSigningKeys()
   try {
     makeFolder(home.secretsDir, 0o700)
     writeFileSync(home.publisherKeyFile, keys.privateKeyPem, { mode: 0o600, flag: 'wx' })
   } catch (cause) {
-    throw new CloudError('core.kernel.not-writable', `cannot write ${home.publisherKeyFile}: ${(cause as Error).message}`, { field: 'AAAS_HOME', cause })
+    throw new CloudError(
+      'core.kernel.not-writable',
+      `cannot write ${home.publisherKeyFile}: ${(cause as Error).message}`,
+      { field: 'AAAS_HOME', cause },
+    )
   }
   return keepPublic(home, keys.publicKeyPem)
 }
@@ -30,7 +35,11 @@ export function ensurePublisherKey(home: PlatformHome): string {
 export function publisherPublicKey(home: PlatformHome): string {
   const known = readKey(home.publisherKeyFile)
   if (known !== undefined) return createPublicKey(known).export({ type: 'spki', format: 'pem' }) as string
-  throw new CloudError('core.cloudware.bad-signature', `${home.dir} has no key of its own to check with; name one by --trust`, { field: '--trust' })
+  throw new CloudError(
+    'core.cloudware.bad-signature',
+    `${home.dir} has no key of its own to check with; name one by --trust`,
+    { field: '--trust' },
+  )
 }
 
 export function signLocally(home: PlatformHome, tarball: Uint8Array): PackageSignature {

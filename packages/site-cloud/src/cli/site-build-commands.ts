@@ -38,14 +38,23 @@ export function siteBuildCommands(site: Command, context: () => CliContext): voi
 async function push(context: CliContext, siteDir: string, options: Waiting & { deploy?: boolean }): Promise<void> {
   const { output, home, clock } = context
   if (options.wait === true && options.deploy !== true) {
-    throw new CloudError('core.contract.invalid-input', '--wait waits for a deployment; add --deploy', { field: '--wait' })
+    throw new CloudError('core.contract.invalid-input', '--wait waits for a deployment; add --deploy', {
+      field: '--wait',
+    })
   }
   const client = clientOf(context)
   const pushed = await pushSite({ client, home, siteDir, templates, engine: engineRange })
   if (options.deploy === true) await client.deploy({ site: pushed.site, version: pushed.version.version })
   if (options.wait === true) {
     const timeoutMs = options.timeout * 1000
-    await waitForSite({ client, clock, site: pushed.site, timeoutMs, progress: progressOf(context), signal: context.interrupted() })
+    await waitForSite({
+      client,
+      clock,
+      site: pushed.site,
+      timeoutMs,
+      progress: progressOf(context),
+      signal: context.interrupted(),
+    })
   }
   show(output, pushed, value =>
     [

@@ -21,7 +21,9 @@ export function siteChangeCommands(site: Command, context: () => CliContext): vo
     'aaas site deploy shop --wait',
     'aaas site deploy shop --version 3 --wait',
   ).action((name: string, options: Waiting & { version?: number }) =>
-    run(name, options, client => client.deploy({ site: name, ...(options.version === undefined ? {} : { version: options.version }) })),
+    run(name, options, client =>
+      client.deploy({ site: name, ...(options.version === undefined ? {} : { version: options.version }) }),
+    ),
   )
   withExamples(
     withWait(
@@ -33,7 +35,9 @@ export function siteChangeCommands(site: Command, context: () => CliContext): vo
     'aaas site rollback shop --wait',
     'aaas site rollback shop --to 2',
   ).action((name: string, options: Waiting & { to?: number }) =>
-    run(name, options, client => client.rollback({ site: name, ...(options.to === undefined ? {} : { version: options.to }) })),
+    run(name, options, client =>
+      client.rollback({ site: name, ...(options.to === undefined ? {} : { version: options.to }) }),
+    ),
   )
   withExamples(
     withWait(
@@ -43,7 +47,9 @@ export function siteChangeCommands(site: Command, context: () => CliContext): vo
         .addArgument(new Argument('<instances>', '1 to 64').argParser(positiveNumber)),
     ),
     'aaas site scale shop 4 --wait',
-  ).action((name: string, instances: number, options: Waiting) => run(name, options, client => client.scale({ site: name, instances })))
+  ).action((name: string, instances: number, options: Waiting) =>
+    run(name, options, client => client.scale({ site: name, instances })),
+  )
   withExamples(
     withWait(site.command('restart <name>').description('replace the instances one at a time, without a lost request')),
     'aaas site restart shop --wait',
@@ -72,7 +78,14 @@ async function change(
   let view = await act(client)
   if (options.wait === true) {
     const timeoutMs = options.timeout * 1000
-    view = await waitForSite({ client, clock: context.clock, site, timeoutMs, progress: progressOf(context), signal: context.interrupted() })
+    view = await waitForSite({
+      client,
+      clock: context.clock,
+      site,
+      timeoutMs,
+      progress: progressOf(context),
+      signal: context.interrupted(),
+    })
   }
   show(context.output, view, formatSite)
 }

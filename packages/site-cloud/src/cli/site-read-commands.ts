@@ -10,11 +10,15 @@ export function siteReadCommands(site: Command, context: () => CliContext): void
   withExamples(site.command('ls').description('all sites and platform services'), 'aaas site ls').action(async () =>
     show(context().output, (await clientOf(context()).listSites({})).sites, formatSites),
   )
-  withExamples(site.command('status <name>').description('one site with its instances and cloudware'), 'aaas site status shop').action(
-    async (name: string) => show(context().output, await clientOf(context()).getSite({ site: name }), formatSite),
+  withExamples(
+    site.command('status <name>').description('one site with its instances and cloudware'),
+    'aaas site status shop',
+  ).action(async (name: string) =>
+    show(context().output, await clientOf(context()).getSite({ site: name }), formatSite),
   )
   withExamples(site.command('versions <name>').description('versions, newest first'), 'aaas site versions shop').action(
-    async (name: string) => show(context().output, (await clientOf(context()).listVersions({ site: name })).versions, formatVersions),
+    async (name: string) =>
+      show(context().output, (await clientOf(context()).listVersions({ site: name })).versions, formatVersions),
   )
   withExamples(
     site.command('usage <name>').description('what the site used, from the metering counters'),

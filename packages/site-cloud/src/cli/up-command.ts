@@ -32,8 +32,8 @@ export function upCommand(program: Command, context: () => CliContext): void {
       'after',
       '\nEnvironment: AAAS_HOME data directory (~/.aaas), AAAS_PORT edge (8080), AAAS_CONSOLE_PORT console (AAAS_PORT + 1),\nDATABASE_URL a PostgreSQL server of your own.',
     )
-  withExamples(command, 'aaas up', 'AAAS_HOME=/srv/aaas AAAS_PORT=9000 aaas up --site ./tea-house').action((options: UpOptions) =>
-    runUp(context(), options),
+  withExamples(command, 'aaas up', 'AAAS_HOME=/srv/aaas AAAS_PORT=9000 aaas up --site ./tea-house').action(
+    (options: UpOptions) => runUp(context(), options),
   )
 }
 
@@ -73,8 +73,14 @@ interface Serving {
 }
 
 /** Puts everything in place, says where it is, and stays until somebody ends it. */
-async function serve(context: CliContext, platform: RunningPlatform, options: UpOptions, { stop, progress }: Serving): Promise<void> {
-  const siteDir = options.site ?? (options.example && existsSync(join(exampleDir, 'site.json')) ? exampleDir : undefined)
+async function serve(
+  context: CliContext,
+  platform: RunningPlatform,
+  options: UpOptions,
+  { stop, progress }: Serving,
+): Promise<void> {
+  const siteDir =
+    options.site ?? (options.example && existsSync(join(exampleDir, 'site.json')) ? exampleDir : undefined)
   const ended = new Promise<void>(done => stop.addEventListener('abort', () => done(), { once: true }))
   try {
     const site = await bootstrap(context, platform, siteDir, { stop, progress })
@@ -118,7 +124,14 @@ async function bootstrap(
     first = pushed.site
   }
   for (const site of [...serviceNames, ...(first === undefined ? [] : [first])]) {
-    const options = { client, clock, site, signal: stop, reportedAfter: began, progress: (text: string) => progress(`${site}: ${text}`) }
+    const options = {
+      client,
+      clock,
+      site,
+      signal: stop,
+      reportedAfter: began,
+      progress: (text: string) => progress(`${site}: ${text}`),
+    }
     await waitForSite(options).catch((error: unknown) => {
       // A site that was there before and is ill now must not keep an operator from the console that could mend it.
       if (stop.aborted || !known.includes(site)) throw error

@@ -84,5 +84,8 @@ function unhealthy(view: Site): CloudError {
 }
 
 function stopped(site: string): CloudError {
-  return new CloudError('core.contract.cancelled', `stopped waiting; the platform goes on: see 'aaas site status ${site}'`)
+  return new CloudError(
+    'core.contract.cancelled',
+    `stopped waiting; the platform goes on: see 'aaas site status ${site}'`,
+  )
 }

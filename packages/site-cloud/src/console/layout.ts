@@ -119,7 +119,7 @@ export function dataTable(columns: readonly Column[], rows: readonly Row[]): Mar
     row =>
       html`<tr${row.tone === undefined ? '' : html` class="${row.tone}"`}>${row.cells.map((cell, index) => {
         const column = columns[index]
-        return html`<td data-label="${column?.label ?? ''}"${column?.number === true ? html` class="number"` : ''}>${cell}</td>`
+        return html`<td data-label="${column?.label ?? ''}"${column?.number === true ? html` class="number"` : ''}><div>${cell}</div></td>`
       })}</tr>`,
   )}</tbody></table></div>`
 }

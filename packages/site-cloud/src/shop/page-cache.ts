@@ -66,11 +66,16 @@ export interface PageRecipe<T> {
   load(): Promise<T>
   /** True when a page of `a` reads like one of `b`. */
   same(a: T, b: T): boolean
+  /** True when nothing can change the page that the revision does not tell of. Default: false. */
+  steady?(from: T): boolean
   render(from: T): Markup
 }
 
 /** A number that stays while nothing changed that pages are made of; at once, or after looking. */
 export type Revision = () => number | Promise<number>
+
+/** Age limit of steady pages, milliseconds: below the time for which a catalogue follows what was read. */
+const steadyMs = 8_000
 
 interface Entry {
   readonly page: StoredPage
@@ -89,10 +94,12 @@ export class PageCache {
   readonly #loading = new Map<string, Promise<StoredPage>>()
   readonly #clock: Clock
   readonly #ttlMs: number
+  readonly #steadyMs: number
   readonly #revision: Revision
 
   /**
-   * @param options.ttlMs - how old a page may be, milliseconds; 0 keeps nothing.
+   * @param options.ttlMs - how old a page may be, milliseconds; 0 keeps nothing. With a revision, steady pages may be
+   *   eight seconds old.
    * @param options.maxBytes - bytes of all pages together.
    * @param options.revision - default: one that never changes, so that age alone counts.
    */
@@ -104,6 +111,7 @@ export class PageCache {
   }) {
     this.#clock = options.clock
     this.#ttlMs = options.ttlMs
+    this.#steadyMs = options.revision === undefined || options.ttlMs <= 0 ? options.ttlMs : steadyMs
     this.#entries = new BoundedMap(options.maxBytes)
     this.#revision = options.revision ?? (() => 0)
   }
@@ -140,8 +148,9 @@ export class PageCache {
   async #make<T>(key: string, recipe: PageRecipe<T>): Promise<StoredPage> {
     // Asked for before loading: what changes meanwhile makes this page outdated and is not taken for known.
     const revision = await this.#revision()
-    const freshUntil = this.#clock.monotonic() + this.#ttlMs
+    const began = this.#clock.monotonic()
     const from = await recipe.load()
+    const freshUntil = began + (recipe.steady?.(from) === true ? this.#steadyMs : this.#ttlMs)
     const old = this.#entries.get(key)
     if (old !== undefined && recipe.same(old.from as T, from)) {
       Object.assign(old, { from, revision, freshUntil })

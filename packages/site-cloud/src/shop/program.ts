@@ -7,6 +7,7 @@ import { orderContract } from '@aaas/business-cloud/order'
 import { partyContract } from '@aaas/business-cloud/party'
 import { orderPaymentContract } from '@aaas/business-cloud/payment'
 import { pricingContract } from '@aaas/business-cloud/pricing'
+import type { HookHost } from '@aaas/core-cloud/cloudware'
 import { busClient, type Contract, type Handlers, localClient, serveContract } from '@aaas/core-cloud/contract'
 import { defineProgram, type InstanceContext, type RunningProgram } from '@aaas/core-cloud/deploy'
 import { Lifecycle } from '@aaas/core-cloud/kernel'
@@ -78,7 +79,7 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
       const hook = pageHooks[slot]
       return hooks.has(hook.name) ? (await hooks.views(hook, input)).map(one => one.view) : []
     },
-    revision: () => services.catalogue.revision(),
+    revision: () => pageRevision(services.catalogue.revision(), hooks),
     clock,
     ids,
     logger,
@@ -97,6 +98,12 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
     drain: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => lifecycle.stop(),
   }
+}
+
+/** Pages are made of the catalogue, and of packages when there are any that show something. */
+function pageRevision(catalogue: number | Promise<number>, hooks: HookHost): number | Promise<number> {
+  if (typeof catalogue !== 'number') return catalogue.then(known => pageRevision(known, hooks))
+  return catalogue * 4 + (hooks.has(pageHooks.home.name) ? 2 : 0) + (hooks.has(pageHooks.product.name) ? 1 : 0)
 }
 
 /** Pages and API reads of every kind: the first of the shelf are asked for most, and stand for the rest. */

@@ -21,7 +21,10 @@ export interface AaasProcess {
 
 /** Starts a command line of its own, as a shell does. */
 export function startAaas(env: Readonly<Record<string, string>>, ...argv: string[]): AaasProcess {
-  const child = spawn(process.execPath, [bin, ...argv], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [bin, ...argv], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let out = ''
   let error = ''
   const listeners = new Set<() => void>()
@@ -43,7 +46,9 @@ export function startAaas(env: Readonly<Record<string, string>>, ...argv: string
         resolve()
       }
       listeners.add(look)
-      void ended.then(outcome => reject(new Error(`ended without saying '${text}': ${JSON.stringify(outcome).slice(0, 2000)}`)))
+      void ended.then(outcome =>
+        reject(new Error(`ended without saying '${text}': ${JSON.stringify(outcome).slice(0, 2000)}`)),
+      )
       look()
     })
   return { child, ended, said }
@@ -70,6 +75,10 @@ export async function aaasHere(home: string, ...argv: string[]): Promise<Outcome
 }
 
 /** The error that a command wrote with `--json`: exactly one JSON object on standard error. */
-export function errorOf({ error }: Outcome): { readonly code: string; readonly field?: string; readonly message: string } {
+export function errorOf({ error }: Outcome): {
+  readonly code: string
+  readonly field?: string
+  readonly message: string
+} {
   return (JSON.parse(error) as { error: { code: string; field?: string; message: string } }).error
 }

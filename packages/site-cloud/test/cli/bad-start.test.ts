@@ -28,16 +28,40 @@ test('a start that cannot work says why, exits with a code, and leaves nothing b
   const broken = join(dir, 'broken')
   cpSync(site, broken, { recursive: true })
   const siteFile = JSON.parse(readFileSync(join(site, 'site.json'), 'utf8')) as Record<string, unknown>
-  writeFileSync(join(broken, 'site.json'), JSON.stringify({ ...siteFile, performance: { ordersPerMinute: 'many', p99Ms: 500 } }))
+  writeFileSync(
+    join(broken, 'site.json'),
+    JSON.stringify({ ...siteFile, performance: { ordersPerMinute: 'many', p99Ms: 500 } }),
+  )
 
   const starts: readonly (readonly [string, Record<string, string>, string[], number, string, string])[] = [
     ['a port in use', { AAAS_PORT: port }, [], 1, 'core.deploy.port-in-use', 'AAAS_PORT'],
     ['a console port in use', { AAAS_CONSOLE_PORT: port }, [], 1, 'core.deploy.port-in-use', 'AAAS_CONSOLE_PORT'],
     ['a port that is none', { AAAS_PORT: 'http' }, [], 2, 'core.kernel.invalid-config', 'AAAS_PORT'],
-    ['one port for both', { AAAS_PORT: '19999', AAAS_CONSOLE_PORT: '19999' }, [], 2, 'core.kernel.invalid-config', 'AAAS_CONSOLE_PORT'],
+    [
+      'one port for both',
+      { AAAS_PORT: '19999', AAAS_CONSOLE_PORT: '19999' },
+      [],
+      2,
+      'core.kernel.invalid-config',
+      'AAAS_CONSOLE_PORT',
+    ],
     ['a place that cannot be written', { AAAS_HOME: '/proc/aaas' }, [], 1, 'core.kernel.not-writable', 'AAAS_HOME'],
-    ['a database that is not there', { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }, [], 1, 'support.rdbms.unavailable', ''],
-    ['a site.json with a wrong field', {}, ['--site', broken], 2, 'site.factory.invalid-site', 'performance/ordersPerMinute'],
+    [
+      'a database that is not there',
+      { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+      [],
+      1,
+      'support.rdbms.unavailable',
+      '',
+    ],
+    [
+      'a site.json with a wrong field',
+      {},
+      ['--site', broken],
+      2,
+      'site.factory.invalid-site',
+      'performance/ordersPerMinute',
+    ],
     ['a site folder that is not there', {}, ['--site', join(dir, 'none')], 2, 'site.factory.invalid-site', ''],
     ['an option that does not exist', {}, ['--sight', site], 2, 'core.contract.invalid-input', '--sight'],
   ]
@@ -56,7 +80,10 @@ test('a start that cannot work says why, exits with a code, and leaves nothing b
 test('a data directory of a newer version, or with nonsense for one, is left as it is', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'aaas-b-'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  for (const [version, exit, code] of [['99\n', 1, 'core.kernel.data-too-new'], ['banana\n', 2, 'core.kernel.invalid-config']] as const) {
+  for (const [version, exit, code] of [
+    ['99\n', 1, 'core.kernel.data-too-new'],
+    ['banana\n', 2, 'core.kernel.invalid-config'],
+  ] as const) {
     const home = join(dir, `home-${exit}`)
     mkdirSync(home)
     writeFileSync(join(home, 'data-version'), version)
@@ -67,7 +94,10 @@ test('a data directory of a newer version, or with nonsense for one, is left as 
     t.same(readdirSync(home), ['data-version'])
     t.equal(readFileSync(join(home, 'data-version'), 'utf8'), version)
     t.equal(doctor.code, 1)
-    t.match(JSON.parse(doctor.out), { ok: false, findings: [{ check: 'node', ok: true }, {}, { check: 'data version', ok: false }] })
+    t.match(JSON.parse(doctor.out), {
+      ok: false,
+      findings: [{ check: 'node', ok: true }, {}, { check: 'data version', ok: false }],
+    })
   }
 })
 
@@ -94,8 +124,16 @@ test('a package that was changed after signing is refused', async t => {
   mkdirSync(folder)
   writeFileSync(join(folder, 'index.js'), 'export default {}\n')
   const hooks = [{ hook: 'order.place@1', kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }]
-  const manifest = { name: 'small', version: '1.0.0', type: 'module', aaas: { kind: 'cloudware', engine: '^0.1.0', entry: 'index.js', hooks } }
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, aaas: { ...manifest.aaas, kind: 'toaster' } }))
+  const manifest = {
+    name: 'small',
+    version: '1.0.0',
+    type: 'module',
+    aaas: { kind: 'cloudware', engine: '^0.1.0', entry: 'index.js', hooks },
+  }
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ ...manifest, aaas: { ...manifest.aaas, kind: 'toaster' } }),
+  )
   const tarball = join(dir, 'small.tgz')
   const bad = await aaas(env, 'package', 'build', folder, '--out', tarball, '--json')
   t.equal(bad.code, 2)

@@ -64,7 +64,12 @@ async function refusals(t: Test, platform: RunningPlatformProcess): Promise<void
     [['site'], 2, 'core.contract.invalid-input', undefined],
     [['cloudware', 'add', 'shop', '/nowhere'], 2, 'core.cloudware.invalid-package', 'package'],
     [['cloudware', 'add', 'shop', vip, '--config', '{'], 2, 'core.contract.invalid-input', '--config'],
-    [['cloudware', 'add', 'shop', vip, '--config', '{"percent":500}'], 2, 'core.kernel.invalid-config', 'config/percent'],
+    [
+      ['cloudware', 'add', 'shop', vip, '--config', '{"percent":500}'],
+      2,
+      'core.kernel.invalid-config',
+      'config/percent',
+    ],
     [['cloudware', 'remove', 'shop', 'vip-pricing'], 1, 'site.center.unknown-cloudware', 'name'],
     [['api-key', 'create', 'shop'], 2, 'core.contract.invalid-input', '--name'],
     [['api-key', 'create', 'shop', '--name', 'x', '--scope', 'A B'], 2, 'core.contract.invalid-input', 'scopes/0'],
@@ -84,7 +89,11 @@ async function refusals(t: Test, platform: RunningPlatformProcess): Promise<void
   t.match((await cli('site', 'status', 'shp')).error, /did you mean 'shop'/)
 }
 
-async function scaling(t: Test, platform: RunningPlatformProcess, env: Readonly<Record<string, string>>): Promise<void> {
+async function scaling(
+  t: Test,
+  platform: RunningPlatformProcess,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
   const cli = commandsOn(platform)
   const { code, out } = await cli('site', 'scale', 'shop', '1', '--wait')
   t.equal(code, 0)
@@ -118,7 +127,11 @@ async function cloudware(t: Test, platform: RunningPlatformProcess): Promise<voi
   const cli = commandsOn(platform)
   const added = await cli('cloudware', 'add', 'shop', vip, '--wait')
   t.equal(added.code, 0, added.error)
-  t.match(JSON.parse(added.out), { cloudware: [{ name: 'vip-pricing', wanted: true, config: { percent: 5, maxPerSku: 3 }, instances: [{ state: 'ready' }] }] })
+  t.match(JSON.parse(added.out), {
+    cloudware: [
+      { name: 'vip-pricing', wanted: true, config: { percent: 5, maxPerSku: 3 }, instances: [{ state: 'ready' }] },
+    ],
+  })
   t.match(JSON.parse(added.out), { lock: [{ name: 'site-shop' }, { name: 'vip-pricing', version: '1.0.0' }] })
 }
 
@@ -132,7 +145,12 @@ async function openApi(t: Test, platform: RunningPlatformProcess): Promise<void>
   const post = (body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
     fetch(`${base}/orders`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${place}`, 'content-type': 'application/json', 'idempotency-key': `k-${JSON.stringify(body).length}`, ...headers },
+      headers: {
+        authorization: `Bearer ${place}`,
+        'content-type': 'application/json',
+        'idempotency-key': `k-${JSON.stringify(body).length}`,
+        ...headers,
+      },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     })
   const address = { name: 'Li Lei', phone: '13800000000', region: 'Shanghai', line: '1 Nanjing Road' }
@@ -140,18 +158,54 @@ async function openApi(t: Test, platform: RunningPlatformProcess): Promise<void>
   const [plenty, scarce] = await skus(platform)
   const cases: readonly (readonly [string, Promise<Response>, number, string, string | undefined])[] = [
     ['a wrong quantity', post(order(plenty, 0)), 400, 'core.contract.invalid-input', 'lines/0/quantity'],
-    ['a missing address', post({ lines: [{ sku: plenty, quantity: 1 }], language: 'en' }), 400, 'core.contract.invalid-input', 'address'],
+    [
+      'a missing address',
+      post({ lines: [{ sku: plenty, quantity: 1 }], language: 'en' }),
+      400,
+      'core.contract.invalid-input',
+      'address',
+    ],
     ['a field nobody knows', post({ ...order(plenty, 1), gift: true }), 400, 'core.contract.invalid-input', 'gift'],
     ['no JSON', post('{'), 400, 'core.contract.invalid-input', undefined],
     ['no key', post(order(plenty, 1), { authorization: '' }), 401, 'site.open-api.invalid-key', 'authorization'],
-    ['a wrong key', post(order(plenty, 1), { authorization: `Bearer ${place.slice(0, -4)}aaaa` }), 401, 'site.open-api.invalid-key', 'authorization'],
-    ['a key without the scope', post(order(plenty, 1), { authorization: `Bearer ${read}` }), 403, 'core.contract.forbidden', undefined],
+    [
+      'a wrong key',
+      post(order(plenty, 1), { authorization: `Bearer ${place.slice(0, -4)}aaaa` }),
+      401,
+      'site.open-api.invalid-key',
+      'authorization',
+    ],
+    [
+      'a key without the scope',
+      post(order(plenty, 1), { authorization: `Bearer ${read}` }),
+      403,
+      'core.contract.forbidden',
+      undefined,
+    ],
     ['an unknown SKU', post(order('NO-SUCH', 1)), 404, 'business.catalogue.unknown-product', undefined],
-    ['a path of no method', fetch(`${base}/nothing`, { headers: { authorization: `Bearer ${read}` } }), 404, 'core.contract.unknown-method', undefined],
-    ['a wrong verb', fetch(`${base}/orders`, { method: 'DELETE', headers: { authorization: `Bearer ${place}` } }), 405, 'core.contract.method-not-allowed', undefined],
+    [
+      'a path of no method',
+      fetch(`${base}/nothing`, { headers: { authorization: `Bearer ${read}` } }),
+      404,
+      'core.contract.unknown-method',
+      undefined,
+    ],
+    [
+      'a wrong verb',
+      fetch(`${base}/orders`, { method: 'DELETE', headers: { authorization: `Bearer ${place}` } }),
+      405,
+      'core.contract.method-not-allowed',
+      undefined,
+    ],
     ['more than there is', post(order(scarce, 3)), 409, 'business.inventory.sold-out', undefined],
     ['a large body', post('x'.repeat(300_000)), 413, 'core.contract.payload-too-large', undefined],
-    ['no JSON type', post(order(plenty, 1), { 'content-type': 'text/plain' }), 415, 'core.contract.unsupported-media-type', undefined],
+    [
+      'no JSON type',
+      post(order(plenty, 1), { 'content-type': 'text/plain' }),
+      415,
+      'core.contract.unsupported-media-type',
+      undefined,
+    ],
     ['what cloudware refuses', post(order(plenty, 4)), 422, 'core.cloudware.vetoed', undefined],
   ]
   for (const [what, answer, status, code, field] of cases) {
@@ -160,7 +214,9 @@ async function openApi(t: Test, platform: RunningPlatformProcess): Promise<void>
     t.equal(response.status, status, `${what}: ${JSON.stringify(body).slice(0, 300)}`)
     t.match(body.error, { code, ...(field === undefined ? {} : { field }) }, what)
   }
-  const rapid = await Promise.all(Array.from({ length: 4 }, () => fetch(`${base}/products`, { headers: { authorization: `Bearer ${slow}` } })))
+  const rapid = await Promise.all(
+    Array.from({ length: 4 }, () => fetch(`${base}/products`, { headers: { authorization: `Bearer ${slow}` } })),
+  )
   const refused = rapid.find(response => response.status === 429)
   t.ok(Number(refused?.headers.get('retry-after')) >= 1, rapid.map(response => response.status).join())
   const removed = await cli('cloudware', 'remove', 'shop', 'vip-pricing', '--wait')
@@ -177,7 +233,8 @@ async function skus(platform: RunningPlatformProcess): Promise<readonly [string,
     body: JSON.stringify({ contract: 'business.inventory', method: 'levels', input: { limit: 200 } }),
   })
   const { output } = (await answer.json()) as { output: { levels: { sku: string; available: number }[] } }
-  const find = (fits: (available: number) => boolean): string => output.levels.find(level => fits(level.available))?.sku ?? 'none'
+  const find = (fits: (available: number) => boolean): string =>
+    output.levels.find(level => fits(level.available))?.sku ?? 'none'
   return [find(available => available > 50), find(available => available > 0 && available < 3)]
 }
 

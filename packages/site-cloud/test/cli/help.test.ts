@@ -1,11 +1,10 @@
-import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { CloudError, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import type { Command } from 'commander'
 import { test } from 'tap'
 import type { CliContext } from '../../src/cli/cli-context.js'
 import { commandLine } from '../../src/cli/main.js'
 import { showError, table } from '../../src/cli/output.js'
 import { platformHome } from '../../src/cli/platform-home.js'
-import { CloudError } from '@aaas/core-cloud/kernel'
 
 function contextOf(lines: string[]): CliContext {
   return {
@@ -25,14 +24,35 @@ function leaves(command: Command): readonly Command[] {
 test('every command has a description, help with an example that is its own, and --json', async t => {
   t.ok(silentLogger)
   const commands = leaves(commandLine(contextOf([])))
-  const paths = commands.map(command => `${command.parent?.name() === 'aaas' ? '' : `${command.parent?.name()} `}${command.name()}`)
+  const paths = commands.map(
+    command => `${command.parent?.name() === 'aaas' ? '' : `${command.parent?.name()} `}${command.name()}`,
+  )
   t.same(paths, [
-    'up', 'doctor', 'template ls',
-    'site new', 'site push', 'site deploy', 'site rollback', 'site scale', 'site restart', 'site maintenance', 'site ls', 'site status',
-    'site versions', 'site usage', 'site logs', 'site prove',
-    'api-key create', 'api-key ls', 'api-key revoke',
-    'package build', 'package sign', 'package verify', 'package ls',
-    'cloudware add', 'cloudware remove',
+    'up',
+    'doctor',
+    'template ls',
+    'site new',
+    'site push',
+    'site deploy',
+    'site rollback',
+    'site scale',
+    'site restart',
+    'site maintenance',
+    'site ls',
+    'site status',
+    'site versions',
+    'site usage',
+    'site logs',
+    'site prove',
+    'api-key create',
+    'api-key ls',
+    'api-key revoke',
+    'package build',
+    'package sign',
+    'package verify',
+    'package ls',
+    'cloudware add',
+    'cloudware remove',
   ])
   for (const [index, command] of commands.entries()) {
     const path = paths[index] ?? ''
@@ -60,12 +80,24 @@ test('exit codes say whether the input or the moment was wrong', async t => {
 test('an error for a person names the field and the first twenty bad rows', async t => {
   const lines: string[] = []
   const rows = Array.from({ length: 30 }, (_, index) => ({ row: index + 2, field: 'price', reason: 'is no amount' }))
-  showError({ json: false, line: () => undefined, error: text => lines.push(text) }, new CloudError('core.contract.invalid-input', 'bad rows', { field: 'catalogue', details: { rows } }))
+  showError(
+    { json: false, line: () => undefined, error: text => lines.push(text) },
+    new CloudError('core.contract.invalid-input', 'bad rows', { field: 'catalogue', details: { rows } }),
+  )
   t.equal(lines[0], 'error: bad rows [catalogue] (core.contract.invalid-input)')
   t.equal(lines[1], '  row 2, price: is no amount')
   t.equal(lines.length, 21)
 })
 
 test('columns of a table line up for wide characters', async t => {
-  t.equal(table(['A', 'B'], [['杯子', '1'], ['cup', '2']]), 'A     B\n杯子  1\ncup   2')
+  t.equal(
+    table(
+      ['A', 'B'],
+      [
+        ['杯子', '1'],
+        ['cup', '2'],
+      ],
+    ),
+    'A     B\n杯子  1\ncup   2',
+  )
 })

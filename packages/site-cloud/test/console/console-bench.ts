@@ -20,9 +20,17 @@ export class Visitor {
   }
 
   /** Posts a form with the headers a browser sends. */
-  async post(path: string, fields: Record<string, string> | [string, string][], headers: Record<string, string> = {}): Promise<Page> {
+  async post(
+    path: string,
+    fields: Record<string, string> | [string, string][],
+    headers: Record<string, string> = {},
+  ): Promise<Page> {
     const body = new URLSearchParams(fields).toString()
-    return this.#send(path, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded', origin, ...headers } })
+    return this.#send(path, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin, ...headers },
+    })
   }
 
   /** The form token of the session. */
@@ -43,14 +51,22 @@ export class Visitor {
 
   async #send(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Page> {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const request = new Request(origin + path, { ...init, headers: { host: 'console.test', ...(cookie ? { cookie } : {}), ...init.headers } })
+    const request = new Request(origin + path, {
+      ...init,
+      headers: { host: 'console.test', ...(cookie ? { cookie } : {}), ...init.headers },
+    })
     const response = await this.fetch(request)
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
       if (/max-age=0/i.test(line)) this.#cookies.delete(name)
       else this.#cookies.set(name, value)
     }
-    return { status: response.status, headers: response.headers, text: await response.text(), location: response.headers.get('location') ?? '' }
+    return {
+      status: response.status,
+      headers: response.headers,
+      text: await response.text(),
+      location: response.headers.get('location') ?? '',
+    }
   }
 }
 

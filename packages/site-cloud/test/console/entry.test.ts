@@ -4,7 +4,16 @@ import { adminPassword, openConsole } from './console-bench.js'
 test('nobody sees a page without a login, and the login leads back', async t => {
   await using console = await openConsole()
   const visitor = console.visitor()
-  for (const path of ['/', '/packages', '/users', '/account', '/sites/shop?tab=orders', '/sites/shop/orders/20261120-ABCD1234', '/data/metrics.json', '/nothing']) {
+  for (const path of [
+    '/',
+    '/packages',
+    '/users',
+    '/account',
+    '/sites/shop?tab=orders',
+    '/sites/shop/orders/20261120-ABCD1234',
+    '/data/metrics.json',
+    '/nothing',
+  ]) {
     const page = await visitor.get(path)
     t.equal(page.status, 303, path)
     t.equal(page.location, `/login?next=${encodeURIComponent(path)}`)
@@ -17,7 +26,10 @@ test('nobody sees a page without a login, and the login leads back', async t => 
   const right = await visitor.post('/login', { name: 'admin', password: adminPassword, next: '/sites/shop?tab=orders' })
   t.equal(right.status, 303)
   t.equal(right.location, '/sites/shop?tab=orders')
-  t.match(right.headers.get('set-cookie'), /^aaas_console_session=[a-z2-7]{50,}; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/)
+  t.match(
+    right.headers.get('set-cookie'),
+    /^aaas_console_session=[a-z2-7]{50,}; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/,
+  )
   t.equal((await visitor.get('/')).status, 200)
   t.equal((await visitor.get('/nothing')).status, 404)
   t.match(console.audit, [{ actor: 'admin', action: 'console.login' }])
@@ -25,7 +37,15 @@ test('nobody sees a page without a login, and the login leads back', async t => 
 
 test('the login leads to pages of this console only', async t => {
   await using console = await openConsole()
-  for (const next of ['https://evil.test/', '//evil.test/', '/\\evil.test', '/\t/evil.test', 'javascript:alert(1)', '', `/${'a'.repeat(3_000)}`]) {
+  for (const next of [
+    'https://evil.test/',
+    '//evil.test/',
+    '/\\evil.test',
+    '/\t/evil.test',
+    'javascript:alert(1)',
+    '',
+    `/${'a'.repeat(3_000)}`,
+  ]) {
     const page = await console.visitor().post('/login', { name: 'admin', password: adminPassword, next })
     t.equal(page.location, '/', JSON.stringify(next.slice(0, 30)))
     t.equal((await console.visitor().get(`/language/en?next=${encodeURIComponent(next)}`)).location, '/')
@@ -34,7 +54,9 @@ test('the login leads to pages of this console only', async t => {
 
 test('a cookie behind TLS is sent over TLS only', async t => {
   await using console = await openConsole()
-  const page = await console.visitor().post('/login', { name: 'admin', password: adminPassword }, { 'x-forwarded-proto': 'https' })
+  const page = await console
+    .visitor()
+    .post('/login', { name: 'admin', password: adminPassword }, { 'x-forwarded-proto': 'https' })
   t.match(page.headers.get('set-cookie'), /; Secure/)
 })
 
@@ -114,14 +136,20 @@ test('a form needs the token of its session and must come from a page of the con
   }
   t.equal((await visitor.post('/sites/shop/restart', { csrf }, { 'content-type': 'text/plain' })).status, 415)
   t.equal((await visitor.post('/sites/shop/restart', { csrf, more: 'x'.repeat(70_000) })).status, 413)
-  t.same(console.calls.filter(call => call.method === 'restart'), [])
+  t.same(
+    console.calls.filter(call => call.method === 'restart'),
+    [],
+  )
   t.equal((await visitor.post('/sites/shop/restart', { csrf }, { 'sec-fetch-site': 'same-origin' })).status, 303)
 })
 
 test('pages speak the language of the browser, or the one a person chose', async t => {
   await using console = await openConsole()
   const visitor = console.visitor()
-  t.match((await visitor.get('/login', { 'accept-language': 'zh-CN,zh;q=0.9,en;q=0.8' })).text, /<html lang="zh-CN">[^]*登录/)
+  t.match(
+    (await visitor.get('/login', { 'accept-language': 'zh-CN,zh;q=0.9,en;q=0.8' })).text,
+    /<html lang="zh-CN">[^]*登录/,
+  )
   t.match((await visitor.get('/login', { 'accept-language': 'fr, en;q=0.5' })).text, /<html lang="en">/)
   t.equal((await visitor.get('/language/zh-CN?next=/login')).location, '/login')
   t.match((await visitor.get('/login', { 'accept-language': 'en' })).text, /<html lang="zh-CN">/)

@@ -18,7 +18,18 @@ export const shop: Site = {
   servingVersion: 2,
   phase: 'live',
   settled: true,
-  instances: [{ id: 'i-one', version: 2, state: 'ready', pid: 42, startedAt: 1_700_000_000_000, restarts: 0, memoryBytes: 100_000_000, cpuMs: 1_500 }],
+  instances: [
+    {
+      id: 'i-one',
+      version: 2,
+      state: 'ready',
+      pid: 42,
+      startedAt: 1_700_000_000_000,
+      restarts: 0,
+      memoryBytes: 100_000_000,
+      cpuMs: 1_500,
+    },
+  ],
   wantedInstances: 1,
   concurrency: 64,
   maintenance: false,
@@ -58,13 +69,25 @@ const order = {
 const answers: Readonly<Record<string, unknown>> = {
   'business.order.list': {
     total: 1,
-    orders: [{ number: order.number, state: 'paid', total: 12_300, currency: 'CNY', buyerName: '<b>Li</b>', units: 1, placedAt: order.placedAt }],
+    orders: [
+      {
+        number: order.number,
+        state: 'paid',
+        total: 12_300,
+        currency: 'CNY',
+        buyerName: '<b>Li</b>',
+        units: 1,
+        placedAt: order.placedAt,
+      },
+    ],
   },
   'business.order.get': order,
   'business.inventory.levels': { total: 1, levels: [{ sku: 'CUP-1', onHand: 5, reserved: 1, available: 4 }] },
   'business.ledger.balances': { accounts: [] },
   'business.ledger.check': { balanced: true, accounts: 3, transfers: 9, difference: 0, wrongAccounts: [] },
-  'site.shop-admin.listApiKeys': { keys: [{ keyId: 'k1', name: 'erp', scopes: ['order.place'], requestsPerSecond: 10, createdAt: 1_700_000_000_000 }] },
+  'site.shop-admin.listApiKeys': {
+    keys: [{ keyId: 'k1', name: 'erp', scopes: ['order.place'], requestsPerSecond: 10, createdAt: 1_700_000_000_000 }],
+  },
   'site.shop-admin.createApiKey': { keyId: 'k2', apiKey: 'aaas_k2_shown-once' },
   'site.shop-admin.consoleViews': { views: [] },
 }
@@ -79,7 +102,9 @@ export function memoryCenter(): { readonly center: Handlers<typeof siteCenterCon
     }
   }
   const site = (): Site => shop
-  const call = ({ contract, method }: { contract: string; method: string }): { output: unknown } => ({ output: answers[`${contract}.${method}`] ?? {} })
+  const call = ({ contract, method }: { contract: string; method: string }): { output: unknown } => ({
+    output: answers[`${contract}.${method}`] ?? {},
+  })
   const version = {
     version: 2,
     package: { name: 'site-shop', version: '1.0.1', digest },
@@ -88,7 +113,17 @@ export function memoryCenter(): { readonly center: Handlers<typeof siteCenterCon
     pushedBy: 'cli',
     state: 'deployed' as const,
   }
-  const stored = { name: 'vip', version: '1.0.0', digest, kind: 'cloudware', publisher: 'local', extensionPoints: [], hooks: [], bytes: 9, uploadedAt: 0 }
+  const stored = {
+    name: 'vip',
+    version: '1.0.0',
+    digest,
+    kind: 'cloudware',
+    publisher: 'local',
+    extensionPoints: [],
+    hooks: [],
+    bytes: 9,
+    uploadedAt: 0,
+  }
   const center = {
     uploadPackage: answer('uploadPackage', () => stored),
     listPackages: answer('listPackages', () => ({ packages: [stored] })),

@@ -7,7 +7,9 @@ const pages = [
   '/packages',
   '/account',
   '/sites/shop',
-  ...['orders', 'stock', 'ledger', 'cloudware', 'keys', 'versions', 'usage', 'logs'].map(tab => `/sites/shop?tab=${tab}`),
+  ...['orders', 'stock', 'ledger', 'cloudware', 'keys', 'versions', 'usage', 'logs'].map(
+    tab => `/sites/shop?tab=${tab}`,
+  ),
   '/sites/shop/orders/20261120-ABCD1234',
 ]
 
@@ -36,7 +38,9 @@ const administration: readonly (readonly [string, Record<string, string>])[] = [
 
 /** Forms of a page besides logout and the change of one's own password. */
 function forms(text: string): string[] {
-  return [...text.matchAll(/<form method="post" action="([^"]+)"/g)].map(([, action = '']) => action).filter(action => !/^\/(logout|account)/.test(action))
+  return [...text.matchAll(/<form method="post" action="([^"]+)"/g)]
+    .map(([, action = '']) => action)
+    .filter(action => !/^\/(logout|account)/.test(action))
 }
 
 test('a viewer sees every page and nothing to press, and is refused everything else', async t => {
@@ -47,7 +51,11 @@ test('a viewer sees every page and nothing to press, and is refused everything e
     t.equal(page.status, 200, path)
     t.same(forms(page.text), [], `${path} has no form`)
   }
-  t.same([...new Set(console.calls.map(call => call.actor?.scopes.join()))], ['site.read'], 'calls carry what the role is worth')
+  t.same(
+    [...new Set(console.calls.map(call => call.actor?.scopes.join()))],
+    ['site.read'],
+    'calls carry what the role is worth',
+  )
   t.notOk(console.calls.some(call => call.method === 'callSite'))
   console.calls.length = 0
   for (const [action, fields] of operations) {
@@ -132,11 +140,24 @@ test('a new key is shown on the next page and never again', async t => {
   await using console = await openConsole()
   const admin = await console.as('admin')
   const csrf = await admin.csrf()
-  const form: [string, string][] = [['csrf', csrf], ['name', 'erp'], ['requestsPerSecond', '50'], ['scopes', 'order.place'], ['scopes', 'order.read']]
+  const form: [string, string][] = [
+    ['csrf', csrf],
+    ['name', 'erp'],
+    ['requestsPerSecond', '50'],
+    ['scopes', 'order.place'],
+    ['scopes', 'order.read'],
+  ]
   t.equal((await admin.post('/sites/shop/create-key', form)).location, '/sites/shop?tab=keys')
   const call = console.calls.find(one => one.method === 'callSite')
-  t.match(call?.input, { method: 'createApiKey', input: { name: 'erp', scopes: ['order.place', 'order.read'], requestsPerSecond: 50 } })
-  t.notMatch((await admin.get('/sites/shop', { 'x-console-refresh': '1' })).text, /aaas_k2/, 'the script does not take it away')
+  t.match(call?.input, {
+    method: 'createApiKey',
+    input: { name: 'erp', scopes: ['order.place', 'order.read'], requestsPerSecond: 50 },
+  })
+  t.notMatch(
+    (await admin.get('/sites/shop', { 'x-console-refresh': '1' })).text,
+    /aaas_k2/,
+    'the script does not take it away',
+  )
   t.match((await admin.get('/sites/shop?tab=keys')).text, /aaas_k2_shown-once/)
   t.notMatch((await admin.get('/sites/shop?tab=keys')).text, /aaas_k2/)
   await admin.post('/sites/shop/create-key', form)

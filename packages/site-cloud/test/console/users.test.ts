@@ -60,7 +60,10 @@ test('a role counts from the next request, a removed user is out at once', async
 test('the last administrator stays, also when two leave at once', async t => {
   await using console = await openConsole()
   const admin = await console.as('admin')
-  for (const [path, fields] of [['/users/remove', { name: 'admin' }], ['/users/role', { name: 'admin', role: 'viewer' }]] as const) {
+  for (const [path, fields] of [
+    ['/users/remove', { name: 'admin' }],
+    ['/users/role', { name: 'admin', role: 'viewer' }],
+  ] as const) {
     const page = await admin.act(path, fields)
     t.equal(page.status, 409)
     t.match(page.text, /site\.console\.last-admin/)
@@ -68,8 +71,15 @@ test('the last administrator stays, also when two leave at once', async t => {
   await admin.act('/users/create', { name: 'second', role: 'admin', password: 'password of second' })
   const second = console.visitor()
   await second.login('second', 'password of second')
-  const outcomes = await Promise.all([admin.act('/users/remove', { name: 'second' }), second.act('/users/remove', { name: 'admin' })])
-  t.equal(outcomes.filter(page => page.status === 303 && page.location === '/users').length, 1, outcomes.map(page => page.status).join())
+  const outcomes = await Promise.all([
+    admin.act('/users/remove', { name: 'second' }),
+    second.act('/users/remove', { name: 'admin' }),
+  ])
+  t.equal(
+    outcomes.filter(page => page.status === 303 && page.location === '/users').length,
+    1,
+    outcomes.map(page => page.status).join(),
+  )
 })
 
 test('a password that is reset ends the sessions of its user', async t => {
@@ -88,7 +98,8 @@ test('everybody changes their own password, knowing the old one; their other ses
   const here = await console.as('viewer')
   const there = console.visitor()
   await there.login('viewer', 'password of viewer')
-  const change = (old: string, password: string, repeat = password) => here.act('/account/password', { old, password, repeat })
+  const change = (old: string, password: string, repeat = password) =>
+    here.act('/account/password', { old, password, repeat })
   t.equal((await change('wrong', 'a new password')).status, 401)
   t.equal((await change('password of viewer', 'short')).status, 400)
   t.equal((await change('password of viewer', 'a new password', 'another password')).status, 400)
@@ -103,8 +114,18 @@ test('everybody changes their own password, knowing the old one; their other ses
 test('wrong old passwords count as tries to log in', async t => {
   await using console = await openConsole()
   const one = await console.as('viewer')
-  for (let attempt = 0; attempt < 10; attempt++) await one.act('/account/password', { old: 'wrong', password: 'a new password', repeat: 'a new password' })
-  t.equal((await one.act('/account/password', { old: 'password of viewer', password: 'a new password', repeat: 'a new password' })).status, 429)
+  for (let attempt = 0; attempt < 10; attempt++)
+    await one.act('/account/password', { old: 'wrong', password: 'a new password', repeat: 'a new password' })
+  t.equal(
+    (
+      await one.act('/account/password', {
+        old: 'password of viewer',
+        password: 'a new password',
+        repeat: 'a new password',
+      })
+    ).status,
+    429,
+  )
 })
 
 test('a second start makes no second administrator, and does not bring a removed one back', async t => {

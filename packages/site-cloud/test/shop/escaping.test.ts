@@ -247,6 +247,14 @@ test('a new revision has a page looked over, and a change while it is made is no
   t.equal(await cache.get('k', recipe), first, 'another product changed')
   t.equal(loads, 2)
   t.ok(cache.peek('k'))
+  await clock.pass(1_000)
+  t.notOk(cache.peek('k'), 'age counts too')
+  await cache.get('k', { ...recipe, steady: () => true })
+  await clock.pass(7_999)
+  t.ok(cache.peek('k'), 'but not yet for a page that only the revision changes')
+  await clock.pass(1)
+  t.notOk(cache.peek('k'))
+  await cache.get('k', recipe)
   known = false
   t.notOk(cache.peek('k'), 'nobody knows yet whether it is still right')
   known = true

@@ -1,103 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { PackageJson } from '@aaas/core-cloud/cloudware'
 import type { ObservedSite } from '@aaas/core-cloud/deploy'
-import type { CallContext } from '@aaas/core-cloud/kernel'
-import { migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
-import { openTestDatabase } from '@aaas/testing'
 import { test } from 'tap'
-import { controlMigrations } from '../../src/site-center/control-migrations.js'
-import { ControlPlane } from '../../src/site-center/control-plane.js'
-import { filePackageStore } from '../../src/site-center/package-store.js'
-import { type PackageFacts, SiteCenter } from '../../src/site-center/site-center.js'
-import type { CapacityPlan } from '../../src/template/index.js'
-
-const context: CallContext = {
-  traceId: 't',
-  actor: { id: 'tester', scopes: ['*'] },
-  deadline: Number.MAX_SAFE_INTEGER,
-  signal: new AbortController().signal,
-}
-const plan = {
-  performance: { ordersPerMinute: 60, p99Ms: 500 },
-  instances: 2,
-  concurrency: 256,
-  databaseConnections: 4,
-  memoryMb: 320,
-} as CapacityPlan
-
-/** A site centre on a real database; signatures are the cloudware system's tests' business, bytes stand for packages here. */
-async function open() {
-  const database = await openTestDatabase()
-  const db = pgDatabase({ url: database.url, maxConnections: 4 })
-  await migrate(db, [controlMigrations])
-  const dir = await mkdtemp(join(tmpdir(), 'aaas-t-'))
-  const hints: string[] = []
-  const packages = await filePackageStore(dir)
-  const center = new SiteCenter({
-    database: db,
-    packages,
-    engine: '0.1.0',
-    verify: tarball => {
-      const packageJson = JSON.parse(Buffer.from(tarball).toString('utf8')) as PackageJson
-      const digest = Buffer.from(`${packageJson.name}@${packageJson.version}`)
-        .toString('hex')
-        .padEnd(128, '0')
-        .slice(0, 128)
-      return { ref: { name: packageJson.name, version: packageJson.version, digest }, packageJson, publisher: 'local' }
-    },
-    inspect: async (): Promise<PackageFacts> => ({ plan, hostNames: [] }),
-    provision: async (site, kind) => `postgres://${kind}_${site}:secret@localhost/${site}?host=/somewhere/else`,
-    changed: () => hints.push('changed'),
-    host: () => undefined,
-    domain: 'localhost',
-  })
-  const plane = new ControlPlane({
-    database: db,
-    packages,
-    center,
-    trust: { local: 'pem' },
-    adminUrl: 'postgres://admin@localhost/postgres?host=/here',
-  })
-  const upload = async (packageJson: object): Promise<string> =>
-    (
-      await center.uploadPackage(
-        { base64: Buffer.from(JSON.stringify(packageJson)).toString('base64'), signature: {} },
-        context,
-      )
-    ).digest
-  const desired = async () => {
-    const answer = await plane.desiredState({ hostId: 'host-1' })
-    if (!answer.changed) throw new Error('the first look is always a change')
-    return answer.state
-  }
-  return {
-    center,
-    plane,
-    upload,
-    desired,
-    hints,
-    db,
-    async [Symbol.asyncDispose]() {
-      await db[Symbol.asyncDispose]()
-      await database[Symbol.asyncDispose]()
-      await rm(dir, { recursive: true, force: true })
-    },
-  }
-}
-
-const sitePackage = (version: string, points = ['order.place@1']) => ({
-  name: 'site-shop',
-  version,
-  aaas: {
-    kind: 'site',
-    engine: '^0.1.0',
-    entry: 'program.js',
-    extensionPoints: points,
-    template: { name: 'shop', version },
-  },
-})
+import { context, extension, open, sitePackage } from './center-bench.js'
 
 test('push, deploy, scale, roll back: each is a new generation that a host can pull', async t => {
   await using env = await open()
@@ -175,23 +78,12 @@ test('cloudware: hooks the site lacks and missing requirements are refused, and 
   const { center, upload } = env
   await center.pushVersion({ site: 'shop', digest: await upload(sitePackage('1.0.0')) }, context)
   await center.deploy({ site: 'shop' }, context)
-  const extension = (name: string, hook: string, requires?: Record<string, string>) => ({
-    name,
-    version: '1.0.0',
-    aaas: {
-      kind: 'cloudware',
-      engine: '^0.1.0',
-      entry: 'index.js',
-      hooks: [{ hook, kind: 'validate', failure: 'open', deadlineMs: 200, order: 0 }],
-      ...(requires ? { requires } : {}),
-    },
-  })
   const before = (await env.desired()).generation
   const foreign = await upload(extension('foreign', 'oven.bake@1'))
   await t.rejects(center.addCloudware({ site: 'shop', digest: foreign }, context), {
     code: 'core.cloudware.missing-requirement',
   })
-  const needy = await upload(extension('needy', 'order.place@1', { helper: '^2.0.0' }))
+  const needy = await upload(extension('needy', 'order.place@1', { requires: { helper: '^2.0.0' } }))
   await t.rejects(center.addCloudware({ site: 'shop', digest: needy }, context), {
     code: 'core.cloudware.missing-requirement',
   })

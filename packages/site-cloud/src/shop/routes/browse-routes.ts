@@ -29,6 +29,7 @@ export const home: Route = visit => {
       return { categories, tiles, featured, newest: newest.products, views }
     },
     same: sameList,
+    steady: ({ views }) => views.length === 0,
     render: content => homePage(context, content),
   })
 }
@@ -70,6 +71,7 @@ function list(visit: Visit, slug: string | undefined): Promise<Reply> {
       return { categories, ...(found === undefined ? {} : { category: found }), sort, page, total, products }
     },
     same: sameList,
+    steady: () => true,
     render: content => listPage(context, content),
   })
 }
@@ -114,6 +116,7 @@ function productRecipe(visit: Visit, slug: string, asked: string | null): PageRe
     },
     same: ({ related, ...a }, { related: alsoRelated, ...b }) =>
       sameList(related, alsoRelated) && looksSame(a, b, mostUnits),
+    steady: ({ views }) => views.length === 0,
     render: content => productPage(context, content),
   }
 }
