@@ -12,9 +12,9 @@ import {
   readSkuFacts,
   readSummaries,
   readTotal,
+  type ShelfVersion,
   type Shelved,
   type ShelvedPage,
-  type ShelfVersion,
   type SummaryPage,
 } from './shelf-reads.js'
 import { ShelfWatch } from './shelf-watch.js'

@@ -72,7 +72,8 @@ function adjustmentsProblem(before: readonly Adjustment[], after: readonly Adjus
   if (after.length > maxAdjustments) return `more than ${maxAdjustments}`
   if (after.some(adjustment => !Number.isSafeInteger(adjustment.amount)))
     return 'an amount is not a whole number of minor units'
-  if (after.some(adjustment => Math.abs(adjustment.amount) > maxAdjustment)) return `an amount is beyond ${maxAdjustment}`
+  if (after.some(adjustment => Math.abs(adjustment.amount) > maxAdjustment))
+    return `an amount is beyond ${maxAdjustment}`
   const left = [...after]
   for (const adjustment of before) {
     const at = left.findIndex(other => other.code === adjustment.code && other.amount === adjustment.amount)

@@ -186,16 +186,17 @@ test('a connection that dies in the middle of a batch leaves all of it or nothin
   t.teardown(() => shop[Symbol.asyncDispose]())
   const wishes = ['a', 'b', 'c', 'a', 'b'].map((name, index) => ({ name, key: `k${index}` }))
   const placeAll = (): Promise<string[]> =>
-    Promise.all(
-      wishes.map(({ name, key }) => outcomeOf(shop.orders.place(placeInput([name, 1]), callContext(key)))),
-    )
+    Promise.all(wishes.map(({ name, key }) => outcomeOf(shop.orders.place(placeInput([name, 1]), callContext(key)))))
   let placing: Promise<string[]> | undefined
   await shop.database.transaction(async tx => {
     // Held here, the batch has claimed its keys and waits for stock.
     await tx.query({ text: `select from stock_level where sku = 'b' for update` })
     placing = placeAll()
-    const waiting = await untilOne<{ pid: number }>(shop, `select pid from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`)
+    const waiting = await untilOne<{ pid: number }>(
+      shop,
+      `select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`,
+    )
     await tx.query({ text: 'select pg_terminate_backend($1)', values: [waiting.pid] })
     t.same(
       await placing,
@@ -214,12 +215,22 @@ test('stock is locked in the order of SKUs, whatever the order of the lines', as
   let placing: Promise<string[]> | undefined
   await shop.database.transaction(async tx => {
     await tx.query({ text: `select from stock_level where sku = 'b' for update` })
-    const wishes: Line[][] = [[['c', 1]], [['b', 1], ['c', 1]], [['a', 1]]]
+    const wishes: Line[][] = [
+      [['c', 1]],
+      [
+        ['b', 1],
+        ['c', 1],
+      ],
+      [['a', 1]],
+    ]
     placing = Promise.all(
       wishes.map((lines, index) => outcomeOf(shop.orders.place(placeInput(...lines), callContext(`k${index}`)))),
     )
-    await untilOne(shop, `select pid from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`)
+    await untilOne(
+      shop,
+      `select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`,
+    )
     const free = await tx.query({ text: 'select sku from stock_level for update skip locked' })
     t.same(free, [{ sku: 'b' }, { sku: 'c' }], 'a is held, and nothing behind b')
   })
@@ -235,8 +246,11 @@ test('whoever gave up while waiting gets no order', async t => {
   await shop.database.transaction(async tx => {
     await tx.query({ text: `select from stock_level where sku = 'a' for update` })
     first = outcomeOf(shop.orders.place(placeInput(['a', 1]), callContext('first')))
-    await untilOne(shop, `select pid from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`)
+    await untilOne(
+      shop,
+      `select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%orders_place%'`,
+    )
     const place = (key: string, more: object): Promise<string> =>
       outcomeOf(shop.orders.place(placeInput(['a', 1]), { ...callContext(key), ...more }))
     late = [

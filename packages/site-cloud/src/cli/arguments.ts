@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 
 /** A whole number of a flag or argument, 0 or more. */
-export function wholeNumber(text: string): number {
+function wholeNumber(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0)
     throw new InvalidArgumentError('must be a whole number')

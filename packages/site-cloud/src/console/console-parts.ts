@@ -1,3 +1,4 @@
+import type { PasswordHasher } from '@aaas/business-cloud/party'
 import type { Handlers } from '@aaas/core-cloud/contract'
 import type { CallOptions, Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
 import type { Database } from '@aaas/support-cloud/rdbms'
@@ -22,6 +23,8 @@ export interface ConsoleOptions {
   readonly adminPassword: string
   /** Keeps what was done to users; what is done to sites the site centre keeps itself. */
   readonly audit: (entry: AuditEntry) => Promise<void>
+  /** Default: one at today's cost; tests give a cheap one. */
+  readonly passwords?: PasswordHasher
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger

@@ -1,4 +1,3 @@
-import type { PasswordHasher } from '@aaas/business-cloud/party'
 import { type CallOptions, CloudError } from '@aaas/core-cloud/kernel'
 import { type Context, Hono } from 'hono'
 import { getCookie } from 'hono/cookie'

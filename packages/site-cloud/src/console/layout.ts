@@ -57,7 +57,7 @@ function flash({ flash }: SignedView): Markup | '' {
 }
 
 /** The field that every form of a session carries. */
-export function token({ session }: SignedView): Markup {
+function token({ session }: SignedView): Markup {
   return html`<input type="hidden" name="csrf" value="${session.csrf}">`
 }
 

@@ -1,7 +1,7 @@
 import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
 
-export const maxTries = 10
-export const lockMs = 15 * 60_000
+const maxTries = 10
+const lockMs = 15 * 60_000
 const maxTracked = 10_000
 
 /**

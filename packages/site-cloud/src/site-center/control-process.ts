@@ -20,7 +20,7 @@ import {
   provisionDatabase,
 } from '@aaas/support-cloud/rdbms'
 import { getRequestListener } from '@hono/node-server'
-import { createConsole } from '../console/index.js'
+import { type AuditEntry, createConsole } from '../console/index.js'
 import { shopMigrations } from '../shop/index.js'
 import { controlMigrations } from './control-migrations.js'
 import { ControlPlane } from './control-plane.js'
@@ -53,10 +53,14 @@ export interface ControlHandle extends AsyncDisposable {
   readonly consolePort: number
 }
 
+interface Ports {
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly logger: Logger
+}
+
 /** Starts the control process: site centre, console, package store. Sites go on without it. */
-export async function startControl(
-  options: ControlOptions & { readonly clock: Clock; readonly ids: Ids; readonly logger: Logger },
-): Promise<ControlHandle> {
+export async function startControl(options: ControlOptions & Ports): Promise<ControlHandle> {
   const { clock, ids, logger } = options
   const lifecycle = new Lifecycle({ clock })
   const database = lifecycle.use('database', await controlDatabase(options.adminUrl))
@@ -104,32 +108,35 @@ export async function startControl(
     dispose: async () => served[Symbol.asyncDispose](),
   })
 
-  const api = httpHandler({
-    services: [httpService(siteCenterContract, center)],
-    basePath: '/api',
-    rpc: true,
-    authenticate: async request => cliActor(request, options.cliToken),
-    clock,
-    ids,
-    logger,
-    maxBodyBytes: 100_000_000,
-  })
-  const site = await createConsole({
-    database,
-    center,
-    adminPassword: options.adminPassword,
-    audit: entry => writeAudit(database, entry),
-    clock,
-    ids,
-    logger,
-  })
-  const server = await listen(options.consolePort, async request => (await api(request)) ?? site.fetch(request))
+  const server = await listen(options.consolePort, await webOf(options, database, center))
   lifecycle.add({ name: 'console', dispose: () => closeServer(server) })
   const address = server.address()
   return {
     consolePort: typeof address === 'object' && address !== null ? address.port : options.consolePort,
     [Symbol.asyncDispose]: () => lifecycle.stop(),
   }
+}
+
+/** The API for the command line and pipelines below `/api`, the console for people everywhere else. */
+async function webOf(
+  options: Pick<ControlOptions, 'cliToken' | 'adminPassword'> & Ports,
+  database: Database,
+  center: SiteCenter,
+): Promise<(request: Request) => Promise<Response>> {
+  const { clock, ids, logger, adminPassword, cliToken } = options
+  const api = httpHandler({
+    services: [httpService(siteCenterContract, center)],
+    basePath: '/api',
+    rpc: true,
+    authenticate: async request => cliActor(request, cliToken),
+    clock,
+    ids,
+    logger,
+    maxBodyBytes: 100_000_000,
+  })
+  const audit = (entry: AuditEntry): Promise<void> => writeAudit(database, entry)
+  const site = await createConsole({ database, center, adminPassword, audit, clock, ids, logger })
+  return async request => (await api(request)) ?? site.fetch(request)
 }
 
 function hostIdentity(hostId: string): BusIdentity {

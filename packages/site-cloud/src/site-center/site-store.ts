@@ -1,6 +1,6 @@
 import type { PackageJson, SiteLock } from '@aaas/core-cloud/cloudware'
 import type { ObservedSite } from '@aaas/core-cloud/deploy'
-import type { Database, Queryable } from '@aaas/support-cloud/rdbms'
+import type { Queryable } from '@aaas/support-cloud/rdbms'
 import type { CapacityPlan } from '../template/index.js'
 
 export interface PackageRow {
@@ -168,21 +168,6 @@ export async function writeAudit(
     text: 'insert into audit(actor, action, site, detail) values ($1, $2, $3, $4)',
     values: [entry.actor, entry.action, entry.site, entry.detail],
   })
-}
-
-/** A JSON value kept under a name; `make` is called once in the life of the database. */
-async function platformSecret<T>(db: Database, name: string, make: () => T): Promise<T> {
-  await db.query({
-    text: 'insert into platform_secret(name, value) values ($1, $2) on conflict (name) do nothing',
-    values: [name, JSON.stringify(make())],
-  })
-  const rows = await db.query<{ value: T }>({
-    text: 'select value from platform_secret where name = $1',
-    values: [name],
-  })
-  const row = rows[0]
-  if (row === undefined) throw new Error(`no secret ${name}`)
-  return row.value
 }
 
 export async function saveReport(

@@ -1,7 +1,8 @@
-import { CloudError, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { CloudError, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import type { Command } from 'commander'
 import { test } from 'tap'
 import type { CliContext } from '../../src/cli/cli-context.js'
+import { nodeFinding } from '../../src/cli/doctor-checks.js'
 import { commandLine } from '../../src/cli/main.js'
 import { showError, table } from '../../src/cli/output.js'
 import { platformHome } from '../../src/cli/platform-home.js'
@@ -22,7 +23,6 @@ function leaves(command: Command): readonly Command[] {
 }
 
 test('every command has a description, help with an example that is its own, and --json', async t => {
-  t.ok(silentLogger)
   const commands = leaves(commandLine(contextOf([])))
   const paths = commands.map(
     command => `${command.parent?.name() === 'aaas' ? '' : `${command.parent?.name()} `}${command.name()}`,
@@ -100,4 +100,15 @@ test('columns of a table line up for wide characters', async t => {
     ),
     'A     B\n杯子  1\ncup   2',
   )
+})
+
+test('doctor knows which Node is too old', async t => {
+  for (const [version, ok] of [
+    ['20.18.3', false],
+    ['20.19.0', true],
+    ['18.20.4', false],
+    ['24.1.0', true],
+  ] as const) {
+    t.match(nodeFinding(version), { check: 'node', ok }, version)
+  }
 })

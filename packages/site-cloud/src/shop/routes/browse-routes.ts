@@ -84,7 +84,10 @@ export const product: Route = async visit => {
   if (asked !== null && !skuPattern.test(asked)) throw missing()
   const recipe = productRecipe(visit, slug, asked)
   if (notice !== null) {
-    return show(visit, productPage(visit.context, { ...(await recipe.load()), notice: namedNotice(visit.context, notice) }))
+    return show(
+      visit,
+      productPage(visit.context, { ...(await recipe.load()), notice: namedNotice(visit.context, notice) }),
+    )
   }
   try {
     return await showShared(visit, `/product/${slug}`, asked ?? '', recipe)

@@ -8,14 +8,7 @@ import type { View } from '@aaas/core-cloud/cloudware'
 import type { Client } from '@aaas/core-cloud/contract'
 import type { CallOptions, Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
 import type { Markup } from '../html.js'
-import {
-  PageCache,
-  type PageFilling,
-  type PageRecipe,
-  type Revision,
-  remembered,
-  StoredPage,
-} from '../page-cache.js'
+import { PageCache, type PageFilling, type PageRecipe, type Revision, remembered, StoredPage } from '../page-cache.js'
 import { type PageContext, pageContext } from '../page-context.js'
 import type { CategoryTile } from '../pages/home-page.js'
 import { ByteText, page, type Reply } from '../reply.js'
