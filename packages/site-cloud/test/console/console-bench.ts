@@ -10,7 +10,7 @@ export const adminPassword = 'first password of admin'
 const origin = 'http://console.test'
 
 /** A browser without JavaScript: keeps cookies, follows nothing. */
-export class Visitor {
+class Visitor {
   readonly #cookies = new Map<string, string>()
 
   constructor(readonly fetch: (request: Request) => Promise<Response>) {}
@@ -70,7 +70,7 @@ export class Visitor {
   }
 }
 
-export interface Page {
+interface Page {
   readonly status: number
   readonly headers: Headers
   readonly text: string

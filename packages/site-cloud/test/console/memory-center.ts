@@ -10,7 +10,7 @@ export interface Call {
 
 export const digest = 'a'.repeat(128)
 
-export const shop: Site = {
+const shop: Site = {
   site: 'shop',
   kind: 'site',
   hostNames: ['shop.localhost'],
