@@ -43,12 +43,13 @@ create unique index stock_movement_adjust on stock_movement (ref) where kind = '
 create trigger stock_movement_append_only before update or delete or truncate on stock_movement
   for each statement execute function aaas_append_only();
 
--- Holds the lines of many owners, each owner's all or none: lines are [{owner, sku, quantity}], and where stock is short
--- whoever comes first in them is served first. Answers the owners that got nothing, with the SKU that stopped them.
+-- Holds the lines of many owners, each owner's all or none: lines are [{owner, sku, quantity}], and where stock is
+-- short whoever comes first in them is served first. Answers the owners that got nothing, with the SKU that stopped
+-- them.
 -- An owner that holds something already violates the primary key: nothing is held then.
 -- Plans of connections may be from when the table was empty: arrays and the setting leave index look-ups only.
-create function stock_hold(p_lines jsonb, p_expires_at_ms bigint) returns table (refused text, lacks text, unknown boolean)
-language plpgsql set enable_seqscan = off as $fn$
+create function stock_hold(p_lines jsonb, p_expires_at_ms bigint)
+returns table (refused text, lacks text, unknown boolean) language plpgsql set enable_seqscan = off as $fn$
 declare
   skus text[];
   quantities bigint[];

@@ -7,8 +7,8 @@
  * that calls never wait for each other in a circle.
  *
  * `orders_place` takes, besides the orders, what belongs to all of them in flat lists whose rows name their order, so
- * that each list is read once. It answers the orders that were not placed, as `[{number, ...}]`: `{earlier: true}` where
- * the key stands for another order, or `{lacks, unknown}`, the SKU whose stock is short, or that has none at all.
+ * that each list is read once. It answers the orders that were not placed, as `[{number, ...}]`: `{earlier: true}`
+ * where the key stands for another order, or `{lacks, unknown}`, the SKU whose stock is short, or that has none at all.
  */
 export const placeFunctionSql = `
 create function orders_place(p_orders jsonb, p_lines jsonb, p_suppliers jsonb, p_transfers jsonb) returns jsonb
@@ -38,7 +38,8 @@ begin
     if cardinality(made) = 0 then return excuses; end if;
     select jsonb_agg(line) into p_lines from jsonb_array_elements(p_lines) line where line->>'owner' = any (made);
   end if;
-  select array_agg(h.refused), jsonb_agg(jsonb_build_object('number', h.refused, 'lacks', h.lacks, 'unknown', h.unknown))
+  select array_agg(h.refused),
+    jsonb_agg(jsonb_build_object('number', h.refused, 'lacks', h.lacks, 'unknown', h.unknown))
   into refused, short from stock_hold(p_lines, null) h;
   if refused is not null then
     delete from trade_order where number = any (refused);
