@@ -74,7 +74,8 @@ test('random buyers, refunds, closes and faults: gateway and provider agree in t
           told.some(({ event }) => event.payment.state === 'paid'),
           where,
         )
-      assert.deepEqual(told.at(-1)?.event.payment.refundedAmount ?? 0, payment.refundedAmount, where)
+      // Events come in any order: the furthest of them is the truth.
+      assert.equal(Math.max(0, ...told.map(({ event }) => event.payment.refundedAmount)), payment.refundedAmount, where)
     }
   }
   assert.equal((await verifyAudit(world.gatewayDatabase, 'shop')).brokenAt, undefined)

@@ -163,12 +163,14 @@ test('concurrent calls and dying connections lose and double nothing', async t =
   const work = calls.flatMap(call => [call, call.toReversed()])
   const acknowledged = new Map<string, LedgerTransfer>()
   let broken = 0
+  let finishedOne: () => void = () => undefined
   const worker = async (): Promise<void> => {
     for (let call = work.shift(); call !== undefined; call = work.shift()) {
       for (let attempt = 1; ; attempt++) {
         try {
           if ((await outcome(ledger, call)) !== undefined)
             for (const transfer of call) acknowledged.set(transfer.id, transfer)
+          finishedOne()
           break
         } catch (error) {
           if (!CloudError.is(error, 'support.rdbms.unavailable') || attempt === 50) throw error
@@ -177,8 +179,10 @@ test('concurrent calls and dying connections lose and double nothing', async t =
       }
     }
   }
-  const killer = async (): Promise<void> => {
+  // One round of killing for each call that went through: on a slow machine, too, somebody gets on.
+  const killer = async (workers: Promise<unknown>): Promise<void> => {
     while (work.length > 0) {
+      await Promise.race([workers, new Promise<void>(resolve => (finishedOne = resolve))])
       await database
         .query({
           text: `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
@@ -187,7 +191,8 @@ test('concurrent calls and dying connections lose and double nothing', async t =
         .catch(() => undefined)
     }
   }
-  await Promise.all([...Array.from({ length: 8 }, worker), killer()])
+  const workers = Promise.all(Array.from({ length: 8 }, worker))
+  await Promise.all([workers, killer(workers)])
   t.ok(broken > 0, `connections died: ${broken}`)
   const stored = await ledger.lookup([...acknowledged.keys()])
   t.equal(stored.length, acknowledged.size, 'every acknowledged transfer is there')
