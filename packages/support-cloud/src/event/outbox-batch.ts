@@ -38,36 +38,39 @@ export async function claim(tx: Queryable, limit: number): Promise<readonly Clai
     values: [limit],
   })
   if (rows.length === 0) return []
-  const blocked = await holdBack(tx, rows)
-  return rows.filter(row => !blocked.has(row.key)).map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
+  const gaps = await holdBack(tx, rows)
+  return rows
+    .filter(({ key, id }) => id < (gaps.get(key) ?? Number.POSITIVE_INFINITY))
+    .map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
 }
 
 /**
- * Keys that have an earlier event outside the batch: one that another relay holds, or that waits for its next attempt
- * (then the later ones wait as long, so that they do not fill the next batch). Asked when the batch is held, in a
+ * For each key of the batch that has an earlier event outside it, the id of the earliest such event: one that another
+ * relay holds, or that waits for its next attempt (then the later ones wait as long, so that they do not fill the next
+ * batch). It may lie between two events of the batch: what comes before it may go. Asked when the batch is held, in a
  * statement of its own that sees what other relays did meanwhile: from then on nothing earlier can appear, because the
  * events of a key are written one after the other.
  */
 async function holdBack(
   tx: Queryable,
   rows: readonly { readonly id: number; readonly key: string }[],
-): Promise<ReadonlySet<string>> {
-  const first = new Map<string, number>()
-  for (const { key, id } of rows) if (key !== '' && !first.has(key)) first.set(key, id)
-  if (first.size === 0) return new Set()
-  const blocked = await tx.query<{ key: string }>({
+): Promise<ReadonlyMap<string, number>> {
+  const last = new Map<string, number>()
+  for (const { key, id } of rows) if (key !== '') last.set(key, id)
+  if (last.size === 0) return new Map()
+  const gaps = await tx.query<{ key: string; gap: number }>({
     name: 'aaas_outbox_hold_back',
-    text: `with blocked as (
-             select c.key, max(e.available_at) as until
-               from unnest($1::text[], $2::bigint[]) as c(key, first)
-               join aaas_outbox e on e.key = c.key and e.id < c.first group by c.key),
+    text: `with missing as (
+             select c.key, min(e.id) as gap, max(e.available_at) as until
+               from unnest($1::text[], $2::bigint[]) as c(key, last)
+               join aaas_outbox e on e.key = c.key and e.id < c.last and e.id <> all($3::bigint[]) group by c.key),
            moved as (
-             update aaas_outbox o set available_at = greatest(o.available_at, b.until)
-               from blocked b where o.key = b.key and o.id = any($3::bigint[]) and b.until > now())
-           select key from blocked`,
-    values: [[...first.keys()], [...first.values()], rows.map(row => row.id)],
+             update aaas_outbox o set available_at = greatest(o.available_at, m.until)
+               from missing m where o.key = m.key and o.id > m.gap and o.id = any($3::bigint[]) and m.until > now())
+           select key, gap from missing`,
+    values: [[...last.keys()], [...last.values()], rows.map(row => row.id)],
   })
-  return new Set(blocked.map(row => row.key))
+  return new Map(gaps.map(({ key, gap }) => [key, gap]))
 }
 
 /**

@@ -189,6 +189,23 @@ export function orderTests(withFixture: WithFixture): void {
   )
 }
 
+export function gapTests(withFixture: WithFixture): void {
+  withFixture('a batch with a gap stops at it: what another relay holds in the middle goes first', async fixture => {
+    const taker = recorder('one')
+    for (const payload of [1, 2, 3]) await emit(fixture, { topic: 't', key: 'k', payload })
+    const relay = await fixture.database.transaction(async holder => {
+      await holder.query({ text: "select from aaas_outbox where payload = '2' for update" })
+      const started = fixture.start({ subscribers: () => [taker] })
+      await started.idle()
+      assert.deepEqual(taker.payloads(), [1])
+      return started
+    })
+    await relay.idle()
+    assert.deepEqual(taker.payloads(), [1, 2, 3])
+    await assertEmpty(fixture)
+  })
+}
+
 export function crashTests(withFixture: WithFixture): void {
   withFixture(
     'a relay that dies in the middle of a batch loses nothing; repeats carry the same event ids',

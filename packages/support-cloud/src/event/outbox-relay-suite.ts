@@ -1,5 +1,5 @@
 import { deliveryTests, inboxTests, subscriberTests } from './outbox-delivery-suite.js'
-import { crashTests, giveUpTests, orderTests, retryTests, sharingTests } from './outbox-failure-suite.js'
+import { crashTests, gapTests, giveUpTests, orderTests, retryTests, sharingTests } from './outbox-failure-suite.js'
 import type { OutboxRelaySuiteFixture, WithFixture } from './outbox-suite-fixture.js'
 
 export type { OutboxRelaySuiteFixture } from './outbox-suite-fixture.js'
@@ -25,5 +25,6 @@ export function outboxRelaySuite(test: RunTest, open: () => Promise<OutboxRelayS
   giveUpTests(withFixture)
   sharingTests(withFixture)
   orderTests(withFixture)
+  gapTests(withFixture)
   crashTests(withFixture)
 }
