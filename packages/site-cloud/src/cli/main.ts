@@ -2,15 +2,14 @@ import { CloudError, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { Command, CommanderError } from 'commander'
 import { platformVersion } from '../site-center/index.js'
 import { apiKeyCommands } from './api-key-commands.js'
-import { withExamples } from './arguments.js'
 import type { CliContext } from './cli-context.js'
 import { cloudwareCommands } from './cloudware-commands.js'
 import { doctorCommand } from './doctor-command.js'
-import { exitCodes, type Output, show, showError, table } from './output.js'
+import { exitCodes, type Output, showError } from './output.js'
 import { packageCommands } from './package-commands.js'
 import { platformHome } from './platform-home.js'
-import { templates } from './platform-templates.js'
 import { siteCommands } from './site-commands.js'
+import { templateCommands } from './template-commands.js'
 import { upCommand } from './up-command.js'
 
 /**
@@ -62,28 +61,6 @@ export function commandLine(context: CliContext): Command {
   cloudwareCommands(program, current)
   acceptJsonEverywhere(program)
   return program
-}
-
-function templateCommands(program: Command, context: () => CliContext): void {
-  const ls = program.command('template').description('templates of sites').command('ls')
-  withExamples(ls.description('templates this platform brings'), 'aaas template ls', 'aaas template ls --json').action(
-    () =>
-      show(
-        context().output,
-        templates.map(({ name, version, summary, capacity, extensionPoints }) => ({
-          name,
-          version,
-          summary,
-          capacity,
-          extensionPoints,
-        })),
-        rows =>
-          table(
-            ['TEMPLATE', 'VERSION', 'ORDERS/S PER INSTANCE', 'SUMMARY'],
-            rows.map(row => [row.name, row.version, String(row.capacity.ordersPerSecond), row.summary.en]),
-          ),
-      ),
-  )
 }
 
 /** `aaas site ls --json` works like `aaas --json site ls`. */

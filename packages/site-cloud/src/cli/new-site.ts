@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CloudError } from '@aaas/core-cloud/kernel'
 import type { SiteFile } from '../factory/index.js'
-import { templates } from './platform-templates.js'
+import { builtInTemplates } from './platform-templates.js'
 
-const sampleCatalogue = fileURLToPath(new URL('../../../assets/shop/sample-catalogue.csv', import.meta.url))
+export const sampleCatalogue = fileURLToPath(new URL('../../../assets/shop/sample-catalogue.csv', import.meta.url))
 
 /** Writes a folder to start a site from. Never overwrites a file. */
 export async function newSite(options: {
@@ -21,7 +21,7 @@ export async function newSite(options: {
       { field: 'name' },
     )
   }
-  if (!templates.some(template => template.name === options.template)) {
+  if (!builtInTemplates.some(template => template.name === options.template)) {
     throw new CloudError('site.template.unknown', `no template '${options.template}'`, { field: 'template' })
   }
   await mkdir(dir, { recursive: true })

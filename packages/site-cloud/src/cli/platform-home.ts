@@ -17,6 +17,8 @@ export interface PlatformHome {
   readonly postgresDir: string
   readonly packagesDir: string
   readonly hostDir: string
+  /** Capacity measured on this machine, one file per template. */
+  readonly capacityDir: string
   readonly lockFile: string
   readonly controlSocket: string
   readonly tokenFile: string
@@ -40,6 +42,7 @@ export function platformHome(environment: NodeJS.ProcessEnv): PlatformHome {
     postgresDir: join(dir, 'postgres'),
     packagesDir: join(dir, 'packages'),
     hostDir: join(dir, 'host'),
+    capacityDir: join(dir, 'capacity'),
     lockFile: join(dir, 'lock'),
     controlSocket: join(runDir, 'control.sock'),
     tokenFile: join(secretsDir, 'cli-token'),

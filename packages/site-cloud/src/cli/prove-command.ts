@@ -1,14 +1,15 @@
 import { CloudError } from '@aaas/core-cloud/kernel'
 import type { Command } from 'commander'
-import { type Proof, type ProofTarget, proveSite } from '../factory/index.js'
+import { type Proof, proveSite } from '../factory/index.js'
 import { positiveNumber, withExamples } from './arguments.js'
 import { type CliContext, clientOf, progressOf } from './cli-context.js'
-import { endpointOf, type SiteCenterClient } from './connection.js'
+import type { SiteCenterClient } from './connection.js'
+import { openTarget } from './load-target.js'
 import { exitCodes, show, table } from './output.js'
-import { templates } from './platform-templates.js'
+import { platformTemplates } from './platform-templates.js'
 
-/** Units a SKU must have to be ordered by the proof, which gives them back. */
-const leastStock = 20
+/** Products of the shelf that the load asks for. */
+const products = 100
 
 interface ProveOptions {
   readonly seconds: number
@@ -34,14 +35,14 @@ async function prove(context: CliContext, name: string, options: ProveOptions): 
   const { clock, ids, output } = context
   const client = clientOf(context)
   const asked = await askedOf(client, name, options)
-  const { target, close } = await openTarget(context, client, name)
+  const { target, close } = await openTarget(context, name, { products })
   try {
     const proof = await untilInterrupted(
       context,
       proveSite({
         ...asked,
         target,
-        readsPerOrder: templates[0]?.capacity.readsPerOrder ?? 10,
+        readsPerOrder: platformTemplates(context.home)[0]?.capacity.readsPerOrder ?? 10,
         seconds: options.seconds,
         clock,
         ids,
@@ -82,46 +83,6 @@ async function untilInterrupted<T>(context: CliContext, work: Promise<T>): Promi
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
   )
   return Promise.race([work, aborted])
-}
-
-async function openTarget(
-  context: CliContext,
-  client: SiteCenterClient,
-  site: string,
-): Promise<{ target: ProofTarget; close: () => Promise<void> }> {
-  const call = async <T>(contract: string, method: string, input: unknown): Promise<T> =>
-    (await client.callSite({ site, contract, method, input })).output as T
-  const view = await client.getSite({ site })
-  const key = await call<{ keyId: string; apiKey: string }>('site.shop-admin', 'createApiKey', {
-    name: 'proof of performance',
-    scopes: ['order.place'],
-    requestsPerSecond: 100_000,
-  })
-  const { products } = await call<{ products: { slug: string; available: number }[] }>(
-    'business.catalogue',
-    'listProducts',
-    { limit: 100 },
-  )
-  const slugs = products.filter(product => product.available >= leastStock).map(product => product.slug)
-  const skus: string[] = []
-  for (const slug of slugs.slice(0, 60)) {
-    const product = await call<{ skus: { sku: string; available: number }[] }>('business.catalogue', 'getProduct', {
-      slug,
-    })
-    skus.push(...product.skus.filter(sku => sku.available >= leastStock).map(sku => sku.sku))
-  }
-  return {
-    target: {
-      port: endpointOf(context.home).edgePort,
-      hostName: view.hostNames[0] ?? `${site}.localhost`,
-      apiKey: key.apiKey,
-      skus,
-      slugs,
-    },
-    close: async () => {
-      await call('site.shop-admin', 'revokeApiKey', { keyId: key.keyId })
-    },
-  }
 }
 
 /** The orders of the proof are closed again, so that their stock comes back. */

@@ -5,7 +5,7 @@ import { type Waiting, withExamples, withWait } from './arguments.js'
 import { type CliContext, clientOf, progressOf } from './cli-context.js'
 import { newSite } from './new-site.js'
 import { show } from './output.js'
-import { engineRange, templates } from './platform-templates.js'
+import { engineRange, platformTemplates } from './platform-templates.js'
 import { pushSite } from './push-site.js'
 import { waitForSite } from './wait.js'
 
@@ -43,7 +43,7 @@ async function push(context: CliContext, siteDir: string, options: Waiting & { d
     })
   }
   const client = clientOf(context)
-  const pushed = await pushSite({ client, home, siteDir, templates, engine: engineRange })
+  const pushed = await pushSite({ client, home, siteDir, templates: platformTemplates(home), engine: engineRange })
   if (options.deploy === true) await client.deploy({ site: pushed.site, version: pushed.version.version })
   if (options.wait === true) {
     const timeoutMs = options.timeout * 1000
@@ -60,6 +60,7 @@ async function push(context: CliContext, siteDir: string, options: Waiting & { d
     [
       `${value.site}: version ${value.version.version} (${value.version.package.version})`,
       ...value.plan.reasons.map(reason => `  ${reason}`),
+      ...value.warnings.map(warning => `warning: ${warning}`),
     ].join('\n'),
   )
 }

@@ -9,8 +9,9 @@ import { type CliContext, clientOf } from './cli-context.js'
 import { portOf } from './free-port.js'
 import { launchPlatform, type RunningPlatform } from './launcher.js'
 import { deployPlatformServices, serviceNames } from './platform-services.js'
-import { engineRange, templates } from './platform-templates.js'
+import { engineRange, platformTemplates } from './platform-templates.js'
 import { pushSite } from './push-site.js'
+import { stopSignal } from './stop-signal.js'
 import { waitForSite } from './wait.js'
 
 /** The example that a first start puts on the platform; absent when installed from npm without the repository. */
@@ -42,6 +43,7 @@ async function runUp(context: CliContext, options: UpOptions): Promise<void> {
   const edgePort = portOf(environment, 'AAAS_PORT', 8080)
   const consolePort = portOf(environment, 'AAAS_CONSOLE_PORT', edgePort === 0 || edgePort === 65_535 ? 0 : edgePort + 1)
   // A folder that cannot become a site is refused before anything is started.
+  const templates = platformTemplates(context.home)
   if (options.site !== undefined) await generateSite({ siteDir: resolve(options.site), templates, engine: engineRange })
   const started = clock.monotonic()
   const progress = (text: string): void => {
@@ -93,15 +95,6 @@ async function serve(
   progress('stopping (every request in flight is answered first)')
 }
 
-/** Aborts when somebody asks the process to end. Asking again changes nothing: the stop has its own deadlines. */
-function stopSignal(): AbortSignal {
-  const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => stop.abort(new CloudError('core.contract.cancelled', `stopped by ${signal}`)))
-  }
-  return stop.signal
-}
-
 /** Puts services and, on an empty platform, the first site in place. @returns the name of a site to look at. */
 async function bootstrap(
   context: CliContext,
@@ -119,7 +112,7 @@ async function bootstrap(
   let [first] = known
   if (first === undefined && siteDir !== undefined) {
     progress(`generating the site of ${siteDir}`)
-    const pushed = await pushSite({ client, home, siteDir, templates, engine: engineRange })
+    const pushed = await pushSite({ client, home, siteDir, templates: platformTemplates(home), engine: engineRange })
     await client.deploy({ site: pushed.site })
     first = pushed.site
   }

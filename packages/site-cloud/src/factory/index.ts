@@ -1,4 +1,6 @@
 export { type GeneratedSite, type GenerateOptions, generateSite } from './generate-site.js'
 export type { LoadSummary } from './load-core.js'
-export { type Proof, type ProofOptions, type ProofTarget, proveSite } from './prove-site.js'
+export { type MeasureOptions, measureUnit, type UnitMeters, type UnitUsage } from './measure-unit.js'
+export { type Proof, type ProofOptions, proveSite } from './prove-site.js'
+export type { LoadTarget, PlacedOrder } from './shop-requests.js'
 export { parseSiteFile, SiteFile } from './site-file.js'

@@ -37,6 +37,20 @@ export function intendedTimes(options: {
   }
 }
 
+/**
+ * Times of exactly `perSecond` x `seconds` requests (rounded), spread like those of a Poisson process that happened to
+ * have that many. A measured rate then varies by what the site did, not by how many requests chance sent.
+ */
+export function spreadTimes(options: {
+  readonly perSecond: number
+  readonly seconds: number
+  readonly random: () => number
+}): number[] {
+  const { perSecond, seconds, random } = options
+  const count = Math.max(1, Math.round(perSecond * seconds))
+  return Array.from({ length: count }, () => random() * seconds * 1000).sort((a, b) => a - b)
+}
+
 /** Sums samples of one kind up. */
 export function summarise(kind: string, samples: readonly Sample[], seconds: number): LoadSummary {
   const mine = samples.filter(sample => sample.kind === kind)

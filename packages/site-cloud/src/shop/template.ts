@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Template } from '../template/index.js'
+import { parseMeasurement, type Template, unitCapacity } from '../template/index.js'
 import { ShopConfig, shopConfigDefaults } from './shop-config.js'
 import { siteView } from './site-view.js'
+
+/** What one instance did, as `aaas template measure shop --write` wrote it. */
+const measured = fileURLToPath(new URL('../../../assets/shop/unit-capacity.json', import.meta.url))
 
 /** The shop: catalogue, search, cart, checkout, payment, orders, open API. */
 export const shopTemplate: Template = {
@@ -29,15 +33,6 @@ export const shopTemplate: Template = {
     'console.section@1',
   ],
   dataLevel: 1,
-  // Assumed, not measured: written before there was a benchmark of one instance. See docs/design/roadmap.md.
-  capacity: {
-    ordersPerSecond: 200,
-    readsPerSecond: 1_200,
-    p99Ms: 200,
-    readsPerOrder: 10,
-    databaseMsPerOrder: 4,
-    memoryMb: 160,
-    measuredOn: 'assumed, not measured yet',
-  },
+  capacity: unitCapacity(parseMeasurement(readFileSync(measured, 'utf8'), measured)),
   programDir: fileURLToPath(new URL('.', import.meta.url)),
 }

@@ -8,7 +8,10 @@ export interface Performance {
   readonly p99Ms: number
 }
 
-/** What one instance of the template can do, measured; see `measuredOn`. */
+/**
+ * What one instance of the template can do, and what its requests cost, as `aaas template measure` found it; see
+ * {@link UnitMeasurement} for how. Times are milliseconds, rates are per second.
+ */
 export interface UnitCapacity {
   /** Complete checkouts a second of one instance before p99 passes `p99Ms`. */
   readonly ordersPerSecond: number
@@ -17,10 +20,23 @@ export interface UnitCapacity {
   readonly p99Ms: number
   /** Reads that come with each order in the mix the figures hold for. */
   readonly readsPerOrder: number
-  /** Milliseconds one order holds a database connection. */
+  /** Processor time of the instance. */
+  readonly instanceMsPerOrder: number
+  readonly instanceMsPerRead: number
+  /** Processor time of the database server, which all instances share. */
   readonly databaseMsPerOrder: number
-  /** Resident memory of one busy instance. */
+  readonly databaseMsPerRead: number
+  /** Processor time of the host's process with the edge, which all instances share; it has one thread. */
+  readonly edgeMsPerOrder: number
+  readonly edgeMsPerRead: number
+  /** How long one order, or one read, keeps a database connection from others: statements and open transactions. */
+  readonly connectionMsPerOrder: number
+  readonly connectionMsPerRead: number
+  /** Processors of the machine measured on; more of them were never shown to help the one database server. */
+  readonly cores: number
+  /** Largest resident memory of the instance while it was measured, MiB. */
   readonly memoryMb: number
+  /** When and on what; shown to people. */
   readonly measuredOn: string
 }
 
@@ -35,6 +51,8 @@ export interface CapacityPlan {
   readonly memoryMb: number
   /** Share of the measured capacity that the asked rate uses with one instance lost, 0 to 1. */
   readonly utilisation: number
+  /** Processors that the asked rate keeps busy in all: instances, database server and edge. */
+  readonly cores: number
   /** Why these numbers, one sentence each; shown to people. */
   readonly reasons: readonly string[]
 }

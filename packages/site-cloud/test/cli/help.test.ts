@@ -31,6 +31,7 @@ test('every command has a description, help with an example that is its own, and
     'up',
     'doctor',
     'template ls',
+    'template measure',
     'site new',
     'site push',
     'site deploy',

@@ -3,6 +3,14 @@ import type { ErrorCodeTable } from './entry.js'
 /** Codes thrown by layer 4. */
 export const siteErrorCodes = {
   'site.template.unknown': { status: 404, text: 'No such template.' },
+  'site.template.invalid-capacity': {
+    status: 500,
+    text: 'The file with the measured capacity of a template is not what `aaas template measure` writes.',
+  },
+  'site.template.unmeasurable': {
+    status: 422,
+    text: 'The template cannot be measured on this machine; the message says why.',
+  },
   'site.factory.invalid-site': { status: 400, text: 'site.json does not fit the schema; `field` names the place.' },
   'site.factory.impossible-performance': {
     status: 422,
