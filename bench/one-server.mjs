@@ -11,7 +11,7 @@ import { createDatabase, pgDatabase, startPostgres } from '../packages/support-c
  * Runs `work` beside a fresh server. However it ends, by itself, by failing, by a signal or after `minutes`, all that was
  * named to `atEnd` is stopped, last first, then the server, and the folder is removed.
  */
-export async function onOneServer({ minutes, say }, work) {
+export async function onOneServer({ minutes, say, engine = 'auto' }, work) {
   const dir = mkdtempSync(join(tmpdir(), 'aaas-b-'))
   const stops = []
   let over = false
@@ -25,6 +25,7 @@ export async function onOneServer({ minutes, say }, work) {
       clock: systemClock({ keepAlive: true }),
       ids: systemIds(),
       logger: silentLogger,
+      engine,
     })
     await atEnd(() => postgres[Symbol.asyncDispose]())
     return work({ dir, url: postgres.url, atEnd, database: name => newDatabase(postgres.url, name) })

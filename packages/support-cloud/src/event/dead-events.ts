@@ -1,5 +1,7 @@
 import type { Database } from '../rdbms/database.js'
-import type { DeadEvent } from './event.js'
+import { type DeadEvent, inboxDays } from './event.js'
+
+const dayMs = 86_400_000
 
 /** Events that were given up, the latest first. @param options.limit - 1 to 1_000, default 100. */
 export function deadEvents(
@@ -7,7 +9,7 @@ export function deadEvents(
   options: { readonly limit?: number } = {},
 ): Promise<readonly DeadEvent[]> {
   return database.query<DeadEvent>({
-    text: `select event_id as "eventId", topic, key, payload, attempts, reason,
+    text: `select event_id as "eventId", topic, key, payload, attempts, reason, buried_by as "buriedBy",
                   (extract(epoch from created_at) * 1000)::bigint as "createdAt",
                   (extract(epoch from died_at) * 1000)::bigint as "diedAt"
              from aaas_outbox_dead order by died_at desc, id desc limit $1`,
@@ -39,17 +41,39 @@ export async function replayDead(
 }
 
 /**
- * Forgets inbox entries older than `olderThanMs` (default 30 days): a message that comes again later would count as new.
+ * Throws events away that were given up more than `olderThanMs` (default 90 days) ago; with `eventIds` just these.
  * @returns how many, at most 10_000 a call.
+ */
+export async function forgetDead(
+  database: Database,
+  options: { readonly olderThanMs?: number; readonly eventIds?: readonly string[] } = {},
+): Promise<number> {
+  const rows = await database.query({
+    text: `with gone as (
+             delete from aaas_outbox_dead where id in (
+               select id from aaas_outbox_dead where case when $2::uuid[] is null
+                 then died_at < now() - $1 * interval '1 ms' else event_id = any($2::uuid[]) end
+               order by id limit 10000) returning event_id),
+           taken as (delete from aaas_outbox_delivery d using gone where d.event_id = gone.event_id)
+           select 1 as gone from gone`,
+    values: [options.olderThanMs ?? 90 * 86_400_000, options.eventIds ?? null],
+  })
+  return rows.length
+}
+
+/**
+ * Drops the days of the inbox that are older than `olderThanMs` (default 30 days, at least one), whole and at once, and
+ * makes room for the days to come. Call it every few hours. A message that comes again later counts as new.
+ * @returns how many days were dropped.
  */
 export async function forgetInbox(
   database: Database,
   options: { readonly olderThanMs?: number } = {},
 ): Promise<number> {
-  const rows = await database.query({
-    text: `delete from aaas_inbox where ctid = any(array(
-             select ctid from aaas_inbox where at < now() - $1 * interval '1 ms' order by at limit 10000)) returning 1 as gone`,
-    values: [options.olderThanMs ?? 30 * 86_400_000],
+  const days = Math.max(1, Math.ceil((options.olderThanMs ?? inboxDays * dayMs) / dayMs))
+  const [row] = await database.query<{ dropped: number }>({
+    text: 'select aaas_inbox_keep($1) as dropped',
+    values: [days],
   })
-  return rows.length
+  return row?.dropped ?? 0
 }

@@ -1,3 +1,4 @@
+import { CloudError } from '@aaas/core-cloud/kernel'
 import type { Queryable } from '../rdbms/database.js'
 
 /** A fact that was committed. The same event may arrive more than once, always with the same `eventId`. */
@@ -20,7 +21,8 @@ export interface Subscriber {
   /** Stable across restarts, unique per topic: what it took is remembered under this name. At most 200 characters. */
   readonly name: string
   /**
-   * Resolves when the event is dealt with; a rejection brings it again later.
+   * Resolves when the event is dealt with; a rejection brings it again later. A rejection with
+   * `support.event.refused` says that trying again is no use: the event is parked at once (see `deadEvents`).
    * @param signal - aborts at the deadline of the delivery; what comes later is ignored.
    */
   handle(event: OutboxEvent, signal: AbortSignal): Promise<void>
@@ -36,6 +38,8 @@ export interface DeadEvent {
   readonly attempts: number
   /** The failing subscribers and what they said. */
   readonly reason: string
+  /** The relay that gave it up; null for those of older versions. */
+  readonly buriedBy: string | null
   readonly diedAt: number
 }
 
@@ -73,10 +77,16 @@ export async function emitEvent(
   })
 }
 
+/** Days that the inbox remembers when nobody says otherwise. */
+export const inboxDays = 30
+
 /**
  * Runs `work` unless this consumer did so for this message before; both in the caller's transaction, so that the memory
  * of it and its effects are there together or not at all. A second caller waits for the first one's transaction.
- * @param messageId - at most 200 characters.
+ *
+ * The memory reaches back {@link inboxDays} days (what `forgetInbox` is told): a repeat that comes later is the
+ * caller's risk. It is exact for transactions of less than an hour, also around midnight.
+ * @param messageId - at most 200 characters; a UUID of version 7 is the quickest, because its time says where to look.
  * @returns what `work` gave, or `undefined` when the message is known already.
  */
 export async function inboxOnce<T>(
@@ -91,4 +101,29 @@ export async function inboxOnce<T>(
     values: [consumer, messageId],
   })
   return rows.length === 0 ? undefined : work()
+}
+
+/**
+ * The same for many messages at once, as one statement: notes those that this consumer does not know yet, in the
+ * caller's transaction, which must also hold their effects.
+ * @param messageIds - at most 10_000; repeats within count once.
+ * @returns the new ones, in the order given.
+ */
+export async function inboxNew(
+  tx: Queryable,
+  consumer: string,
+  messageIds: readonly string[],
+): Promise<readonly string[]> {
+  if (messageIds.length > 10_000) {
+    throw new CloudError('core.contract.invalid-input', 'at most 10000 messages at once', { field: 'messageIds' })
+  }
+  // In order of the ids, so that two callers that share messages wait for each other and do not deadlock.
+  const rows = await tx.query<{ id: string }>({
+    name: 'aaas_inbox_new',
+    text: `insert into aaas_inbox (consumer, message_id) select $1, id from unnest($2::text[]) as id order by id
+           on conflict do nothing returning message_id as id`,
+    values: [consumer, [...new Set(messageIds)]],
+  })
+  const fresh = new Set(rows.map(row => row.id))
+  return [...new Set(messageIds)].filter(id => fresh.has(id))
 }

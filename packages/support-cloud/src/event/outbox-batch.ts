@@ -1,4 +1,5 @@
 import type { Queryable } from '../rdbms/database.js'
+import type { OutboxRelayStats } from './event.js'
 
 /** A row that this relay's transaction holds. */
 export interface ClaimedRow {
@@ -18,59 +19,22 @@ export type Outcome =
   | { readonly kind: 'done' }
   /** Not tried: an earlier event of its key must go first. It waits as long as that one. */
   | { readonly kind: 'behind'; readonly afterMs: number }
-  | { readonly kind: 'failed'; readonly afterMs: number; readonly taken: readonly string[] }
+  | { readonly kind: 'failed'; readonly afterMs: number; readonly reason: string; readonly taken: readonly string[] }
   | { readonly kind: 'dead'; readonly reason: string; readonly taken: readonly string[] }
 
 /**
  * Takes rows that are due, oldest first, leaving out those that another relay holds and those whose key has an earlier
  * event that another relay holds or that is not due. The rows stay locked until the transaction ends: a relay that dies
- * gives them back untouched. There is no cursor by id on purpose: ids are drawn before the commit, so a reader that had
- * seen id 2 would never see an id 1 that was committed later.
+ * gives them back untouched. How and why: see the function, which also keeps its plan when the table grows.
  */
 export async function claim(tx: Queryable, limit: number): Promise<readonly ClaimedRow[]> {
   const rows = await tx.query<Omit<ClaimedRow, 'taken'> & { readonly taken: readonly string[] | null }>({
     name: 'aaas_outbox_claim',
-    text: `select id, event_id as "eventId", topic, key, payload, attempts,
-                  (extract(epoch from created_at) * 1000)::bigint as "createdAt",
-                  case when attempts > 0 then
-                    (select array_agg(d.subscriber) from aaas_outbox_delivery d where d.event_id = o.event_id) end as taken
-             from aaas_outbox o where available_at <= now() order by id limit $1 for update skip locked`,
+    text: `select id, event_id as "eventId", topic, key, payload, attempts, created_ms as "createdAt", taken
+             from aaas_outbox_claim($1)`,
     values: [limit],
   })
-  if (rows.length === 0) return []
-  const gaps = await holdBack(tx, rows)
-  return rows
-    .filter(({ key, id }) => id < (gaps.get(key) ?? Number.POSITIVE_INFINITY))
-    .map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
-}
-
-/**
- * For each key of the batch that has an earlier event outside it, the id of the earliest such event: one that another
- * relay holds, or that waits for its next attempt (then the later ones wait as long, so that they do not fill the next
- * batch). It may lie between two events of the batch: what comes before it may go. Asked when the batch is held, in a
- * statement of its own that sees what other relays did meanwhile: from then on nothing earlier can appear, because the
- * events of a key are written one after the other.
- */
-async function holdBack(
-  tx: Queryable,
-  rows: readonly { readonly id: number; readonly key: string }[],
-): Promise<ReadonlyMap<string, number>> {
-  const last = new Map<string, number>()
-  for (const { key, id } of rows) if (key !== '') last.set(key, id)
-  if (last.size === 0) return new Map()
-  const gaps = await tx.query<{ key: string; gap: number }>({
-    name: 'aaas_outbox_hold_back',
-    text: `with missing as (
-             select c.key, min(e.id) as gap, max(e.available_at) as until
-               from unnest($1::text[], $2::bigint[]) as c(key, last)
-               join aaas_outbox e on e.key = c.key and e.id < c.last and e.id <> all($3::bigint[]) group by c.key),
-           moved as (
-             update aaas_outbox o set available_at = greatest(o.available_at, m.until)
-               from missing m where o.key = m.key and o.id > m.gap and o.id = any($3::bigint[]) and m.until > now())
-           select key, gap from missing`,
-    values: [[...last.keys()], [...last.values()], rows.map(row => row.id)],
-  })
-  return new Map(gaps.map(({ key, gap }) => [key, gap]))
+  return rows.map(row => ({ ...row, taken: new Set(row.taken ?? []) }))
 }
 
 /**
@@ -90,18 +54,18 @@ export async function dropUnheard(
   return row ?? { dropped: 0, due: false }
 }
 
-/** Records what became of the rows, in the transaction that holds them. */
-export async function settle(tx: Queryable, outcomes: ReadonlyMap<ClaimedRow, Outcome>): Promise<void> {
+/** Records what became of the rows, in the transaction that holds them. @param owner - the relay, for who looks. */
+export async function settle(tx: Queryable, outcomes: ReadonlyMap<ClaimedRow, Outcome>, owner: string): Promise<void> {
   const done: ClaimedRow[] = []
-  const later: { id: number; afterMs: number; tries: number }[] = []
+  const later: { id: number; afterMs: number; reason: string | null }[] = []
   const taken: { eventId: string; subscriber: string }[] = []
   for (const [row, outcome] of outcomes) {
     if (outcome.kind === 'done') done.push(row)
-    else if (outcome.kind === 'behind') later.push({ id: row.id, afterMs: outcome.afterMs, tries: 0 })
+    else if (outcome.kind === 'behind') later.push({ id: row.id, afterMs: outcome.afterMs, reason: null })
     else {
       taken.push(...outcome.taken.map(subscriber => ({ eventId: row.eventId, subscriber })))
-      if (outcome.kind === 'failed') later.push({ id: row.id, afterMs: outcome.afterMs, tries: 1 })
-      else await bury(tx, row, outcome.reason)
+      if (outcome.kind === 'failed') later.push({ id: row.id, afterMs: outcome.afterMs, reason: outcome.reason })
+      else await bury(tx, row, outcome.reason, owner)
     }
   }
   if (done.length > 0) await remove(tx, done)
@@ -116,9 +80,11 @@ export async function settle(tx: Queryable, outcomes: ReadonlyMap<ClaimedRow, Ou
   if (later.length > 0) {
     await tx.query({
       name: 'aaas_outbox_later',
-      text: `update aaas_outbox o set attempts = o.attempts + l.tries, available_at = clock_timestamp() + l.after * interval '1 ms'
-             from unnest($1::bigint[], $2::float8[], $3::int[]) as l(id, after, tries) where o.id = l.id`,
-      values: [later.map(one => one.id), later.map(one => one.afterMs), later.map(one => one.tries)],
+      text: `update aaas_outbox o set available_at = clock_timestamp() + l.after * interval '1 ms',
+               attempts = o.attempts + (l.reason is not null)::int, last_error = coalesce(l.reason, o.last_error),
+               tried_by = case when l.reason is null then o.tried_by else $4 end
+             from unnest($1::bigint[], $2::float8[], $3::text[]) as l(id, after, reason) where o.id = l.id`,
+      values: [later.map(one => one.id), later.map(one => one.afterMs), later.map(one => one.reason), owner],
     })
   }
 }
@@ -139,12 +105,29 @@ async function remove(tx: Queryable, rows: readonly ClaimedRow[]): Promise<void>
 }
 
 /** Who took it stays known, so that a replay goes to the others only. */
-async function bury(tx: Queryable, row: ClaimedRow, reason: string): Promise<void> {
+async function bury(tx: Queryable, row: ClaimedRow, reason: string, owner: string): Promise<void> {
   await tx.query({
     name: 'aaas_outbox_bury',
     text: `with gone as (delete from aaas_outbox where id = $1 returning *)
-           insert into aaas_outbox_dead (id, event_id, topic, key, payload, created_at, attempts, available_at, reason)
-           select id, event_id, topic, key, payload, created_at, attempts + 1, available_at, $2 from gone`,
-    values: [row.id, reason],
+           insert into aaas_outbox_dead
+             (id, event_id, topic, key, payload, created_at, attempts, available_at, reason, buried_by)
+           select id, event_id, topic, key, payload, created_at, attempts + 1, available_at, $2, $3 from gone`,
+    values: [row.id, reason, owner],
+  })
+}
+
+/** Says that this relay lives and what it did; relays that were silent for a day are forgotten. */
+export async function report(
+  tx: Queryable,
+  relay: { readonly owner: string; readonly startedAt: number } & OutboxRelayStats,
+): Promise<void> {
+  await tx.query({
+    name: 'aaas_outbox_report',
+    text: `with silent as (delete from aaas_outbox_relay where name <> $1 and seen_at < now() - interval '1 day')
+           insert into aaas_outbox_relay (name, backend, started_at, delivered, failed, dead)
+           values ($1, pg_backend_pid(), to_timestamp($2 / 1000.0), $3, $4, $5)
+           on conflict (name) do update set backend = excluded.backend, seen_at = now(),
+             delivered = excluded.delivered, failed = excluded.failed, dead = excluded.dead`,
+    values: [relay.owner, relay.startedAt, relay.delivered, relay.failed, relay.dead],
   })
 }

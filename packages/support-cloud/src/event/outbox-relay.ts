@@ -1,7 +1,7 @@
-import { type Clock, CloudError, type Ids, type Logger, sleep } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError, type ErrorCode, type Ids, type Logger } from '@aaas/core-cloud/kernel'
 import type { Database } from '../rdbms/database.js'
 import type { OutboxEvent, OutboxRelay, OutboxRelayStats, Subscriber } from './event.js'
-import { type ClaimedRow, claim, dropUnheard, type Outcome, settle } from './outbox-batch.js'
+import { type ClaimedRow, claim, dropUnheard, type Outcome, report, settle } from './outbox-batch.js'
 
 export interface OutboxRelayOptions {
   /** Needs two connections at least: one holds the batch while subscribers work on the others. */
@@ -9,6 +9,8 @@ export interface OutboxRelayOptions {
   readonly clock: Clock
   readonly ids: Pick<Ids, 'random'>
   readonly logger: Logger
+  /** Name of this relay for who looks at the tables; default a random one. At most 200 characters, unique. */
+  readonly owner?: string
   /** Asked for each event, besides those of `subscribe`: for subscribers that come and go, such as cloudware. */
   readonly subscribers?: (topic: string) => readonly Subscriber[]
   /**
@@ -49,6 +51,15 @@ const batchMs = 20_000
 const dropLimit = 1_000
 /** Topics remembered as having had no subscriber; an unknown one costs a claim more and nothing else. */
 const mostTopics = 200
+const stopping = new Error('the relay stops')
+/** Milliseconds between two notes that a working relay leaves of itself. */
+const reportMs = 10_000
+/** What cannot be mended by trying again. */
+const hopeless: readonly ErrorCode[] = [
+  'support.event.refused',
+  'core.contract.payload-too-large',
+  'core.bus.invalid-subject',
+]
 
 /** What a look found: `more` when it took as many as it may. */
 type Found = 'nothing' | 'some' | 'more'
@@ -62,7 +73,9 @@ class PollingRelay implements OutboxRelay {
   readonly #options: Required<OutboxRelayOptions>
   readonly #local = new Map<string, Map<string, Subscriber>>()
   readonly #stop = new AbortController()
-  readonly #cancelDeliveries = new AbortController()
+  /** How to break off each delivery under way. */
+  readonly #handing = new Set<(error: Error) => void>()
+  #cancelled = false
   readonly #running: Promise<void>
   #idle: (() => void)[] = []
   #rouse: (() => void) | undefined
@@ -74,9 +87,12 @@ class PollingRelay implements OutboxRelay {
   #failed = 0
   #dead = 0
   #stopping: Promise<void> | undefined
+  readonly #startedAt: number
+  #reportedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: OutboxRelayOptions) {
     this.#options = {
+      owner: `relay-${Math.floor(options.ids.random() * 2 ** 48).toString(36)}`,
       after: Promise.resolve(),
       subscribers: () => [],
       pollMs: 1_000,
@@ -90,6 +106,7 @@ class PollingRelay implements OutboxRelay {
       drainMs: 10_000,
       ...options,
     }
+    this.#startedAt = options.clock.now()
     this.#running = this.#run()
   }
 
@@ -130,9 +147,10 @@ class PollingRelay implements OutboxRelay {
   async #end(): Promise<void> {
     this.#stop.abort()
     this.#rouse?.()
-    const cancel = this.#options.clock.after(this.#options.drainMs, () =>
-      this.#cancelDeliveries.abort(new Error('the relay stops')),
-    )
+    const cancel = this.#options.clock.after(this.#options.drainMs, () => {
+      this.#cancelled = true
+      for (const stop of [...this.#handing]) stop(stopping)
+    })
     await this.#running
     cancel()
     for (const resolve of this.#idle.splice(0)) resolve()
@@ -165,8 +183,9 @@ class PollingRelay implements OutboxRelay {
   }
 
   async #isDue(): Promise<boolean> {
-    const text = 'select 1 as due from aaas_outbox where available_at <= now() order by id limit 1'
-    return (await this.#options.database.query({ name: 'aaas_outbox_due', text })).length > 0
+    const text = 'select aaas_outbox_due() as due'
+    const [row] = await this.#options.database.query<{ due: boolean }>({ name: 'aaas_outbox_due', text })
+    return row?.due === true
   }
 
   async #rest(): Promise<void> {
@@ -198,16 +217,20 @@ class PollingRelay implements OutboxRelay {
   }
 
   async #batch(): Promise<Found> {
-    const { database, batch } = this.#options
+    const { database, batch, owner, clock } = this.#options
+    const reporting = clock.monotonic() - this.#reportedAt >= reportMs
     const outcomes = await database.transaction(async tx => {
       const rows = await claim(tx, batch)
       const results = await this.#deliverAll(rows)
-      await settle(tx, results)
+      await settle(tx, results, owner)
+      if (reporting) await report(tx, { owner, startedAt: this.#startedAt, ...this.stats() })
       return results
     })
+    if (reporting) this.#reportedAt = clock.monotonic()
     this.#count(outcomes)
     const worked = [...outcomes.values()].some(outcome => outcome.kind !== 'behind')
-    return !worked ? 'nothing' : outcomes.size === batch ? 'more' : 'some'
+    // A full batch of which another relay's events held some back is a sign of a backlog all the same.
+    return !worked ? 'nothing' : outcomes.size * 2 >= batch ? 'more' : 'some'
   }
 
   /** Keys side by side, the events of one key one after the other. */
@@ -266,12 +289,13 @@ class PollingRelay implements OutboxRelay {
     )
     if (failures.length === 0) return { kind: 'done' }
     const fields = { eventId: row.eventId, topic: row.topic, attempt, subscribers: failures.map(one => one.name) }
-    if (attempt >= maxAttempts) {
+    const reason = reasonOf(failures)
+    if (attempt >= maxAttempts || failures.every(({ error }) => isHopeless(error))) {
       logger.error('outbox: an event was given up', { ...fields, error: failures[0]?.error })
-      return { kind: 'dead', reason: reasonOf(failures), taken }
+      return { kind: 'dead', reason, taken }
     }
     logger.warn('outbox: a delivery failed', { ...fields, error: failures[0]?.error })
-    return { kind: 'failed', afterMs: this.#pauseBefore(attempt), taken }
+    return { kind: 'failed', afterMs: this.#pauseBefore(attempt), reason, taken }
   }
 
   #subscribersOf(topic: string): readonly Subscriber[] {
@@ -281,26 +305,31 @@ class PollingRelay implements OutboxRelay {
   }
 
   /** One delivery with its deadline; a subscriber that throws at once has failed like any other. */
-  async #hand(subscriber: Subscriber, event: OutboxEvent): Promise<void> {
-    const { clock, deliveryMs } = this.#options
-    const abort = new AbortController()
-    const onStop = (): void => abort.abort(this.#cancelDeliveries.signal.reason)
-    this.#cancelDeliveries.signal.addEventListener('abort', onStop, { once: true })
-    const late = sleep(clock, deliveryMs, abort.signal).then(() => {
-      const error = new CloudError(
-        'core.contract.deadline-exceeded',
-        `${subscriber.name} took more than ${deliveryMs} ms`,
-      )
-      abort.abort(error)
-      throw error
+  #hand(subscriber: Subscriber, event: OutboxEvent): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = new AbortController()
+      const stop = (error: Error): void => {
+        abort.abort(error)
+        end(() => reject(error))
+      }
+      const end = (settle: () => void): void => {
+        cancelDeadline()
+        this.#handing.delete(stop)
+        settle()
+      }
+      const { clock, deliveryMs } = this.#options
+      const cancelDeadline = clock.after(deliveryMs, () => {
+        const text = `${subscriber.name} took more than ${deliveryMs} ms`
+        stop(new CloudError('core.contract.deadline-exceeded', text))
+      })
+      this.#handing.add(stop)
+      if (this.#cancelled) stop(stopping)
+      else
+        taking(subscriber, event, abort.signal).then(
+          () => end(resolve),
+          (error: unknown) => end(() => reject(error)),
+        )
     })
-    try {
-      await Promise.race([subscriber.handle(event, abort.signal), late])
-    } finally {
-      this.#cancelDeliveries.signal.removeEventListener('abort', onStop)
-      late.catch(() => undefined)
-      abort.abort()
-    }
   }
 
   #pauseBefore(attempt: number): number {
@@ -316,6 +345,15 @@ class PollingRelay implements OutboxRelay {
       else if (kind === 'dead') this.#dead += 1
     }
   }
+}
+
+/** An own function, so that a subscriber that throws before its first wait rejects. */
+async function taking(subscriber: Subscriber, event: OutboxEvent, signal: AbortSignal): Promise<void> {
+  await subscriber.handle(event, signal)
+}
+
+function isHopeless(error: unknown): boolean {
+  return CloudError.is(error) && hopeless.includes(error.code)
 }
 
 function reasonOf(failures: readonly { readonly name: string; readonly error: unknown }[]): string {

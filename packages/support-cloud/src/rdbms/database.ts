@@ -9,8 +9,9 @@ export interface Statement {
 export interface Queryable {
   /**
    * @returns the rows of one statement.
-   * @throws CloudError `support.rdbms.unavailable` (retryable) when the server cannot be reached; other database
-   *   errors arrive as they are, with their SQLSTATE in `code`.
+   * @throws CloudError `support.rdbms.unavailable` (retryable) when the server cannot be reached,
+   *   `support.rdbms.overloaded` (retryable) when no connection came free in time; other database errors arrive as they
+   *   are, with their SQLSTATE in `code`.
    */
   query<Row extends object = Record<string, unknown>>(statement: Statement): Promise<readonly Row[]>
 }

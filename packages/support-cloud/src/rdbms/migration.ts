@@ -8,6 +8,20 @@ export interface Migration {
   readonly name: string
   /** SQL (one or more statements) or code that runs on the transaction. */
   readonly up: string | ((tx: Queryable) => Promise<void>)
+  /**
+   * What the step does to the version before, which goes on running beside the new one during an upgrade:
+   * - `expand` (default): adds what the old version does not notice;
+   * - `migrate`: moves data, in a way both versions can live with;
+   * - `contract`: removes what only the old version used; a release later than the `expand` that replaced it.
+   * `checkMigrations` holds steps to it.
+   */
+  readonly phase?: 'expand' | 'migrate' | 'contract'
+  /** For `contract`: level of the `expand` step whose old form goes. */
+  readonly after?: number
+  /** Version of the package that first had the step, such as `1.4.0`. */
+  readonly release?: string
+  /** Why the step is safe although {@link checkMigrations} finds fault with it. */
+  readonly allow?: string
   /** Undoes the step where that loses nothing; absent: this step cannot be undone. */
   readonly down?: string
 }

@@ -1,78 +1,89 @@
-import { CloudError } from '@aaas/core-cloud/kernel'
-import pg from 'pg'
+import { type Clock, CloudError, systemClock } from '@aaas/core-cloud/kernel'
+import type pg from 'pg'
+import type { ConnectionBudget } from './connection-budget.js'
+import { ConnectionPool, type PoolConnection } from './connection-pool.js'
 import type { Database, Queryable, Statement } from './database.js'
+import { pgTypes } from './pg-types.js'
+import { sqlState } from './sql-state.js'
+
+export { sqlState }
 
 export interface PgDatabaseOptions {
-  /** `postgres://user:password@host:port/database`, or `...?host=/socket/folder` for a unix socket. */
+  /**
+   * `postgres://user:password@host:port/database`, or `...?host=/socket/folder` for a unix socket. With several hosts,
+   * parted by commas, the one is taken that has the role in `target_session_attrs` (default `read-write`).
+   */
   readonly url: string
-  /** Connections at most; default 8. They open on demand and close after ten idle seconds. */
+  /** Connections at most, 1 to 1_000; default 8. They open on demand and close after ten idle seconds. */
   readonly maxConnections?: number
-  /** Milliseconds to wait for a connection; default 5_000. */
+  /** Connections that this and other databases may have together; default none but their own limits. */
+  readonly budget?: ConnectionBudget
+  /** Callers that wait for a connection; one more is refused with `support.rdbms.overloaded`. Default 1_000. */
+  readonly maxWaiting?: number
+  /** Milliseconds that a caller waits for a connection, and one takes to open; default 5_000. */
   readonly connectTimeoutMs?: number
+  /** Default the machine's. */
+  readonly clock?: Clock
   /** Milliseconds one statement may run on the server; default 15_000. */
   readonly statementTimeoutMs?: number
 }
 
-/** A pool on `pg`. Opens nothing until the first query. */
+/**
+ * Connections to one database, opened on demand in the order of the callers; nothing before the first query.
+ * Failures: `support.rdbms.unavailable` when the server cannot be reached, `support.rdbms.overloaded` when no connection
+ * came free in time or too many callers wait; both may be tried again.
+ */
 export function pgDatabase(options: PgDatabaseOptions): Database {
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.maxConnections ?? 8,
-    connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
-    statement_timeout: options.statementTimeoutMs ?? 15_000,
-    idleTimeoutMillis: 10_000,
-    allowExitOnIdle: true,
-    types: { getTypeParser },
+  const max = options.maxConnections ?? 8
+  if (!Number.isInteger(max) || max < 1 || max > 1_000) {
+    throw new CloudError('core.kernel.invalid-config', 'maxConnections must be a whole number from 1 to 1000', {
+      field: 'maxConnections',
+    })
+  }
+  const pool = new ConnectionPool({
+    url: options.url,
+    max,
+    waitMs: options.connectTimeoutMs ?? 5_000,
+    maxWaiting: options.maxWaiting ?? 1_000,
+    idleMs: 10_000,
+    settings: { statement_timeout: options.statementTimeoutMs ?? 15_000, types: pgTypes },
+    clock: options.clock ?? systemClock(),
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
   })
-  // An idle connection that the server closes reports here; the pool replaces it on the next query.
-  pool.on('error', () => undefined)
+  const once = async <Row extends object>(statement: Statement): Promise<readonly Row[]> => {
+    const { client, release } = await connected(pool)
+    try {
+      const rows = await run<Row>(client, statement)
+      release()
+      return rows
+    } catch (error) {
+      // A statement that the server refused leaves a connection that can be used.
+      release(sqlState(error) === undefined ? asError(error) : undefined)
+      throw error
+    }
+  }
   return {
     url: options.url,
-    query: statement => run(pool, statement),
+    query: once,
     transaction: work => transact(pool, work),
     async script(sql) {
-      await run(pool, { text: sql })
+      await once({ text: sql })
     },
-    async [Symbol.asyncDispose]() {
-      await pool.end()
-    },
+    [Symbol.asyncDispose]: () => pool.end(),
   }
 }
 
-/** bigint, numeric and arrays of them; the driver would give text. */
-const numberParsers: Readonly<Record<number, (text: string) => unknown>> = {
-  20: safeInteger,
-  // `sum` of bigints is numeric: a whole one must not lose its last digits silently. `infinity` does not occur.
-  1700: text => (text.includes('.') || text === 'NaN' ? Number(text) : safeInteger(text)),
-  1016: text => numberArray(text, safeInteger),
-  1231: text => numberArray(text, Number),
+function connected(pool: ConnectionPool): Promise<PoolConnection> {
+  return pool.connect().catch((error: unknown) => {
+    // The database takes no connections now, as while it is copied.
+    if (sqlState(error) === '55000') {
+      throw new CloudError('support.rdbms.unavailable', `database: ${String(error)}`, { cause: error })
+    }
+    throw translated(error)
+  })
 }
 
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  const own = format === 'binary' ? undefined : numberParsers[oid]
-  return own ?? (pg.types.getTypeParser(oid, (format ?? 'text') as 'text') as (value: string) => unknown)
-}
-
-/** The driver's parser of text arrays, which nests and knows NULL; its typings leave array types out. */
-const textArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (
-  text: string,
-) => unknown
-
-function numberArray(text: string, parse: (item: string) => number): unknown {
-  const convert = (item: unknown): unknown =>
-    Array.isArray(item) ? item.map(convert) : typeof item === 'string' ? parse(item) : item
-  return convert(textArray(text))
-}
-
-function safeInteger(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value)) throw new RangeError(`integer ${text} is beyond the safe range`)
-  return value
-}
-
-type Runner = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
-
-async function run<Row extends object>(runner: Runner, statement: Statement): Promise<readonly Row[]> {
+async function run<Row extends object>(runner: pg.Client, statement: Statement): Promise<readonly Row[]> {
   try {
     const result = await runner.query<Row>({
       text: statement.text,
@@ -87,19 +98,11 @@ async function run<Row extends object>(runner: Runner, statement: Statement): Pr
 
 const retried = new Set(['40001', '40P01'])
 
-async function transact<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function transact<T>(pool: ConnectionPool, work: (tx: Queryable) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const client = await pool.connect().catch((error: unknown) => {
-      throw translated(error)
-    })
+    const { client, release } = await connected(pool)
     let broken: Error | undefined
     let open = true
-    // The pool does not listen while a connection is taken: without this, a server that ends it between two
-    // statements would end the process. The next statement fails by itself.
-    const onError = (error: Error): void => {
-      broken = error
-    }
-    client.on('error', onError)
     try {
       await client.query('begin')
       const result = await work({
@@ -112,23 +115,20 @@ async function transact<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): 
     } catch (error) {
       open = false
       await client.query('rollback').catch((failure: unknown) => {
-        broken ??= failure instanceof Error ? failure : new Error(String(failure))
+        broken ??= asError(failure)
       })
       const code = sqlState(error)
       if (code !== undefined && retried.has(code) && attempt < 4) continue
       throw translated(error)
     } finally {
       open = false
-      client.off('error', onError)
-      client.release(broken)
+      release(broken)
     }
   }
 }
 
-/** SQLSTATE of a database error, five characters. Codes of the system such as `EPIPE` are none. */
-export function sqlState(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ? code : undefined
+function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value))
 }
 
 /** Connection failures, admin shutdown and start-up of the server; the statement may or may not have run. */
@@ -138,8 +138,8 @@ function isUnavailable(error: unknown): boolean {
     return state.startsWith('08') || state.startsWith('57P') || state === '53300'
   }
   if (!(error instanceof Error)) return false
-  if ('code' in error && typeof error.code === 'string' && error.code.startsWith('E')) return true
-  return /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(error.message)
+  if ('code' in error && typeof error.code === 'string' && /^E(?!RR_)/.test(error.code)) return true
+  return /Connection terminated|timeout expired|not queryable|has been closed|Client was closed/.test(error.message)
 }
 
 function translated(error: unknown): unknown {

@@ -25,10 +25,12 @@ export interface ClusterPaths {
   readonly password: string
   /** What the server says; the last one is kept as `.1`. */
   readonly log: string
+  /** Written when another node took over: the directory must not be started as it is. */
+  readonly fence: string
 }
 
 export function clusterPaths(dataDir: string): ClusterPaths {
-  return { data: dataDir, password: `${dataDir}.password`, log: `${dataDir}.log` }
+  return { data: dataDir, password: `${dataDir}.password`, log: `${dataDir}.log`, fence: `${dataDir}.fenced` }
 }
 
 /** Bytes after which a log is put aside at the next start. */
@@ -101,7 +103,7 @@ export async function readPassword(paths: ClusterPaths): Promise<string | undefi
 }
 
 /** Every role proves itself by password, the superuser too; there is no other way in. */
-const accessRules = 'local all all scram-sha-256\n'
+const accessRules = 'local all all scram-sha-256\nlocal replication aaas_replica scram-sha-256\n'
 
 async function initialise(options: ClusterOptions): Promise<void> {
   const { paths, engine, account, signal } = options
@@ -188,7 +190,7 @@ export async function withFolder<T>(
 }
 
 /** Gives a file or folder with everything in it to the account, when another user owns its top. */
-async function own(path: string, account: ServerAccount | undefined): Promise<void> {
+export async function own(path: string, account: ServerAccount | undefined): Promise<void> {
   const stat = await lstat(path)
   const wanted = account?.uid ?? process.getuid?.() ?? stat.uid
   if (stat.uid === wanted) return

@@ -1,19 +1,16 @@
 import { CloudError } from '@aaas/core-cloud/kernel'
-import pg from 'pg'
-import { sqlState } from './pg-database.js'
+import type pg from 'pg'
+import { connectClient } from './connect-client.js'
+import { sqlState } from './sql-state.js'
 
 /** Runs `work` on one connection that is closed afterwards. Not a pool: for work that outlives no call. */
 export async function withConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
-  // A connection that the server ends between two statements reports here; the next statement then fails.
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-  } catch (error) {
+  const { client } = await connectClient({ url, timeoutMs: 5_000 }).catch((error: unknown) => {
+    if (CloudError.is(error)) throw error
     if (sqlState(error) !== undefined && !String(sqlState(error)).startsWith('57P')) throw error
     const text = error instanceof Error ? error.message : String(error)
     throw new CloudError('support.rdbms.unavailable', `database: ${text}`, { cause: error })
-  }
+  })
   try {
     return await work(client)
   } finally {
@@ -33,7 +30,14 @@ export async function tryConnect(url: string): Promise<'ready' | 'refused' | 'ab
 
 /** Takes from everybody the right to enter the databases that every server has; idempotent. */
 export async function prepareRights(url: string): Promise<void> {
-  await withConnection(url, client => client.query('revoke all on database postgres, template1 from public'))
+  await withConnection(url, async client => {
+    const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby')
+    // A standby has what its primary has.
+    if (rows[0]?.standby !== false) return
+    // A primary must be able to start before its standby.
+    await client.query('set synchronous_commit = local')
+    await client.query('revoke all on database postgres, template1 from public')
+  })
 }
 
 /** @returns the version of a server that somebody else runs, when it is new enough and we may make databases there. */

@@ -15,7 +15,8 @@ import {
 import { checkExternal, prepareRights, tryConnect } from './postgres-connection.js'
 import { defaultCacheDir, findEngine, type PostgresEngine } from './postgres-engine.js'
 import { type Guard, guardedServer, guardRunning } from './postgres-guard.js'
-import { postgresSettings } from './postgres-settings.js'
+import { checkSettings, postgresSettings, type ServerSettings } from './postgres-settings.js'
+import { archiveSettings } from './wal-archive.js'
 
 export interface PostgresOptions {
   /** Absolute path of the data directory; made when missing. `<dataDir>.password` and `<dataDir>.log` lie beside it. */
@@ -34,6 +35,14 @@ export interface PostgresOptions {
   readonly searchPath?: readonly string[]
   /** Where binaries go that the server's account cannot read in place; default `/var/cache/aaas` as root. */
   readonly cacheDir?: string
+  /** Further settings of the server; those of access and durability are refused. */
+  readonly settings?: ServerSettings
+  /**
+   * Absolute path of a folder that gets every finished piece of the write-ahead log (16 MiB, or what there is after a
+   * minute), for `restoreCluster` to a moment. The server's account must be able to write there. Grows without end:
+   * remove what is older than the oldest backup that is kept.
+   */
+  readonly archiveDir?: string
   /** Milliseconds until the server must answer, crash recovery included; default 60_000. */
   readonly startTimeoutMs?: number
   readonly signal?: AbortSignal
@@ -67,12 +76,20 @@ export interface RunningPostgres extends AsyncDisposable {
  * the next start adopts the running server. PGlite is not taken as a last resort: it does not sync to disk.
  *
  * @throws CloudError `support.rdbms.no-engine`, `support.rdbms.version-mismatch`, `support.rdbms.start-failed`,
- *   `support.rdbms.unavailable` (external server), `core.kernel.not-writable`, `core.kernel.invalid-config`.
+ *   `support.rdbms.unavailable` (external server), `core.kernel.not-writable`, `core.kernel.invalid-config`, `support.rdbms.fenced`.
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
   options.signal?.throwIfAborted()
+  checkSettings(options.settings ?? {})
   if (options.databaseUrl !== undefined) return external(options.databaseUrl)
+  return startServer(options, {})
+}
+
+/** {@link startPostgres} with settings that only the launcher's own files give. */
+export async function startServer(options: PostgresOptions, own: ServerSettings): Promise<RunningPostgres> {
+  options.signal?.throwIfAborted()
   const paths = clusterPaths(resolve(options.dataDir))
+  await refuseFenced(paths)
   const log = await openLog(paths)
   try {
     const account = await serverAccount()
@@ -83,7 +100,9 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
       cacheDir: options.cacheDir ?? defaultCacheDir(account, dirname(paths.data)),
       dataMajor: await dataMajor(paths),
     })
-    const launch: Launch = { options, paths, account, engine, log }
+    const archive = options.archiveDir === undefined ? {} : await archiveSettings(resolve(options.archiveDir), account)
+    const settings = { ...options.settings, ...archive, ...own }
+    const launch: Launch = { options, paths, account, engine, log, settings }
     const socketFolder = await linkSocket(launch)
     const left = await survivor(launch, socketFolder)
     return left ?? (await launchServer(launch, socketFolder))
@@ -98,6 +117,18 @@ interface Launch {
   readonly account: ServerAccount | undefined
   readonly engine: PostgresEngine
   readonly log: FileHandle
+  readonly settings: ServerSettings
+}
+
+/** A node that was replaced while it could not be asked keeps commits that nobody acknowledged: it must not come back. */
+async function refuseFenced(paths: ClusterPaths): Promise<void> {
+  const text = await readFile(paths.fence, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  throw new CloudError(
+    'support.rdbms.fenced',
+    `${paths.data} was replaced by another node (${text.trim()}): it joins again through startReplicatedPostgres`,
+    { details: { fence: paths.fence } },
+  )
 }
 
 async function external(url: string): Promise<RunningPostgres> {
@@ -152,7 +183,7 @@ async function launchServer(launch: Launch, socketFolder: string): Promise<Runni
   const guard = await withFolder(paths.data, account, async ({ path, folder }) =>
     guardedServer({
       program: join(engine.bin, 'postgres'),
-      args: ['-D', path, ...postgresSettings(engine.major)],
+      args: ['-D', path, ...postgresSettings(engine.major, launch.settings)],
       account,
       log: log.fd,
       folder,
@@ -230,7 +261,7 @@ async function survivor(launch: Launch, socketFolder: string): Promise<RunningPo
  * process is gone or has become another program (ids are reused soon in containers) is removed: the server's own check
  * would take any process of its user for a rival.
  */
-async function runningPid(paths: ClusterPaths): Promise<number | undefined> {
+export async function runningPid(paths: ClusterPaths): Promise<number | undefined> {
   const file = join(paths.data, 'postmaster.pid')
   const text = await readFile(file, 'utf8').catch(() => '')
   const pid = Number(text.split('\n')[0])

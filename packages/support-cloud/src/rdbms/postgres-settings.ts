@@ -1,8 +1,38 @@
+import { CloudError } from '@aaas/core-cloud/kernel'
+
+/** Settings of the server by their names, as in `postgresql.conf`. */
+export type ServerSettings = Readonly<Record<string, string | number>>
+
+/** Access and durability are not up for choice: what was acknowledged is on the disk, and strangers stay out. */
+const settled = new Set([
+  ...['listen_addresses', 'unix_socket_directories', 'port', 'password_encryption', 'data_directory', 'hba_file'],
+  ...['fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'ident_file'],
+  ...['primary_conninfo', 'primary_slot_name', 'archive_mode', 'archive_command', 'restore_command', 'config_file'],
+])
+
+/** @throws CloudError `core.kernel.invalid-config` with the field. */
+export function checkSettings(settings: ServerSettings): void {
+  for (const [name, value] of Object.entries(settings)) {
+    const reason = settled.has(name)
+      ? "is the launcher's own"
+      : !/^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$/.test(name)
+        ? 'is not the name of a setting'
+        : String(value).includes('\0') || String(value).length > 1_000
+          ? 'has an impossible value'
+          : undefined
+    if (reason !== undefined) {
+      throw new CloudError('core.kernel.invalid-config', `setting '${name.slice(0, 80)}' ${reason}`, {
+        field: `settings/${name.slice(0, 80)}`,
+      })
+    }
+  }
+}
+
 /**
  * Settings for one small machine that many processes share; durability is never traded. Given on the command line,
  * so that each start has today's, whatever a file in the data directory says.
  */
-export function postgresSettings(major: number): readonly string[] {
+export function postgresSettings(major: number, further: ServerSettings = {}): readonly string[] {
   const settings: Record<string, string | number> = {
     listen_addresses: '',
     // The socket lies in the data directory (0700): the server's working folder, whatever path leads there.
@@ -41,5 +71,6 @@ export function postgresSettings(major: number): readonly string[] {
   }
   // From 18 reads go through three processes by default; on two cores they cost memory and gain nothing.
   if (major >= 18) settings.io_method = 'sync'
+  Object.assign(settings, further)
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }

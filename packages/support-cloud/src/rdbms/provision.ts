@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import type { Ids } from '@aaas/core-cloud/kernel'
+import { CloudError, type Ids } from '@aaas/core-cloud/kernel'
 import type pg from 'pg'
 import type { Queryable } from './database.js'
+import { changedUrl } from './database-url.js'
 import { quotedName, quotedText } from './identifier.js'
 import { type MigrationSet, migrate } from './migration.js'
-import { pgDatabase, sqlState } from './pg-database.js'
+import { pgDatabase } from './pg-database.js'
 import { withConnection } from './postgres-connection.js'
+import { sqlState } from './sql-state.js'
 
 /** Owns everything inside template databases, and nothing else: a clone's content then changes hands in one statement. */
 const templateOwner = 'aaas_template'
@@ -86,7 +88,7 @@ export async function ensureTemplate(options: {
     await cloneDatabase({ admin, name, template: undefined })
     await client.query(`alter database ${quotedName(name)} allow_connections true`)
     await client.query(`grant create, connect, temporary on database ${quotedName(name)} to ${templateOwner}`)
-    const url = databaseUrl(adminUrl, { name })
+    const url = changedUrl(adminUrl, { name })
     await withConnection(url, inside => inside.query(`alter schema public owner to ${templateOwner}`))
     await migrateAs(url, templateOwner, migrations)
     await client.query(`alter database ${quotedName(name)} allow_connections false`)
@@ -122,13 +124,71 @@ export async function provisionDatabase(options: {
     await client.query(`select pg_advisory_unlock_shared(${templateLock})`)
   })
   if (template !== undefined) {
-    await withConnection(databaseUrl(adminUrl, { name }), client =>
+    await withConnection(changedUrl(adminUrl, { name }), client =>
       client.query(`reassign owned by ${templateOwner} to ${quotedName(name)}`),
     )
   }
-  const url = databaseUrl(adminUrl, { name, role: name, password })
+  const url = changedUrl(adminUrl, { name, role: name, password })
   if (options.migrations !== undefined) await migrateAs(url, undefined, options.migrations)
   return { url }
+}
+
+/**
+ * Makes one site's database from another's, as it is now, with a role of its own. The source is closed for the time of
+ * the copy: its connections are ended and new ones refused (programs see `support.rdbms.unavailable` and come back), for
+ * about 40 ms and a second for each 100 MB. Nothing is left behind when it fails.
+ * @returns the connection string of the new role. Secret.
+ * @throws CloudError `support.rdbms.invalid-name`; `core.kernel.invalid-config` when `from` is not there or `name` is.
+ */
+export async function copyDatabase(options: {
+  readonly adminUrl: string
+  readonly ids: Ids
+  readonly from: string
+  readonly name: string
+}): Promise<{ readonly url: string }> {
+  const { adminUrl, ids, from, name } = options
+  const password = ids.token(20)
+  const [source, target] = [quotedName(from), quotedName(name)]
+  await withConnection(adminUrl, async client => {
+    await client.query('set statement_timeout = 0')
+    const { rows } = await client.query<{ name: string }>(
+      'select datname as name from pg_database where datname = any ($1)',
+      [[from, name]],
+    )
+    const field = !rows.some(row => row.name === from)
+      ? 'from'
+      : rows.some(row => row.name === name)
+        ? 'name'
+        : undefined
+    if (field !== undefined) {
+      const text = field === 'from' ? `there is no database ${from}` : `there is a database ${name} already`
+      throw new CloudError('core.kernel.invalid-config', text, { field })
+    }
+    await createRole({ admin: queryable(client), name, password })
+    await client.query(`grant ${target} to current_user`)
+    await client.query(`alter database ${source} allow_connections false`)
+    try {
+      await client.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [from])
+      await client.query(`create database ${target} template ${source} owner ${target}`)
+    } catch (error) {
+      await client.query(`drop role if exists ${target}`)
+      throw error
+    } finally {
+      await client.query(`alter database ${source} allow_connections true`)
+    }
+    // A copy takes the rights inside along, and not those of the database itself.
+    await client.query(`revoke all on database ${target} from public`)
+  })
+  await withConnection(changedUrl(adminUrl, { name }), async client => {
+    const { rows } = await client.query('select 1 from pg_roles where rolname = $1', [from])
+    if (rows.length === 0) return
+    // Shared objects change hands too, and one of them is the source itself: both or nothing.
+    await client.query('begin')
+    await client.query(`reassign owned by ${source} to ${target}`)
+    await client.query(`alter database ${source} owner to ${source}`)
+    await client.query('commit')
+  })
+  return { url: changedUrl(adminUrl, { name, role: name, password }) }
 }
 
 /** Removes a database with everything in it, ends its connections, and removes the role of the same name. */
@@ -140,21 +200,9 @@ export async function dropDatabase(options: { readonly adminUrl: string; readonl
   })
 }
 
-function databaseUrl(
-  adminUrl: string,
-  target: { readonly name: string; readonly role?: string; readonly password?: string },
-): string {
-  const url = new URL(adminUrl)
-  url.pathname = `/${target.name}`
-  if (target.role !== undefined) url.username = target.role
-  if (target.password !== undefined) url.password = target.password
-  return url.href
-}
-
 async function migrateAs(url: string, role: string | undefined, migrations: readonly MigrationSet[]): Promise<void> {
-  const target = new URL(url)
-  if (role !== undefined) target.searchParams.set('options', `-c role=${role}`)
-  await using database = pgDatabase({ url: target.href, maxConnections: 1 })
+  const target = role === undefined ? url : changedUrl(url, { options: `-c role=${role}` })
+  await using database = pgDatabase({ url: target, maxConnections: 1 })
   await migrate(database, migrations)
 }
 

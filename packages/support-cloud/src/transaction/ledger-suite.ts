@@ -2,35 +2,47 @@ import assert from 'node:assert/strict'
 import { CloudError, type ErrorCode } from '@aaas/core-cloud/kernel'
 import type { Ledger, LedgerMovement, LedgerTransfer } from './ledger.js'
 
-/** What a driver gives the suite: an empty ledger and ids. */
+/** What a driver gives the suite: an empty ledger, ids, and a hand on the clock of its database. */
 export interface LedgerFixture extends AsyncDisposable {
   readonly ledger: Ledger
   uuid(): string
+  /** Moves the database's time forward. */
+  passTime(ms: number): Promise<void>
 }
 
-type Test = (name: string, fn: () => Promise<void>) => unknown
+export type SuiteTest = (name: string, fn: () => Promise<void>) => unknown
 
 async function open(fixture: () => Promise<LedgerFixture>): Promise<LedgerFixture> {
   const opened = await fixture()
   await opened.ledger.createAccounts([
     { id: 'bank', currency: 'CNY', shards: 4 },
     { id: 'alice', currency: 'CNY', limit: 'debits-within-credits' },
+    { id: 'cap', currency: 'CNY', limit: 'credits-within-debits' },
     { id: 'shop', currency: 'CNY', shards: 16 },
     { id: 'dollars', currency: 'USD' },
+    { id: 'fine', currency: 'CNY', scale: 4 },
   ])
   return opened
 }
 
-const refuses = (code: ErrorCode, work: Promise<unknown>): Promise<void> =>
+export const refuses = (code: ErrorCode, work: Promise<unknown>): Promise<void> =>
   assert.rejects(work, error => {
     assert.ok(CloudError.is(error), String(error))
     assert.equal(error.code, code)
     return true
   })
 
-/** Every promise of {@link Ledger}, free of any runner. */
-export function ledgerSuite(test: Test, fixture: () => Promise<LedgerFixture>): void {
-  const scenario = (name: string, run: (fixture: LedgerFixture & { move: Mover }) => Promise<void>): void => {
+/** The promises of {@link Ledger} about single calls and all that is common to both ways in, free of any runner. */
+export function ledgerSuite(test: SuiteTest, fixture: () => Promise<LedgerFixture>): void {
+  const scenario = scenarioOf(test, fixture)
+  movements(scenario)
+  resolutions(scenario)
+  refusals(scenario)
+}
+
+/** A scenario has its own accounts, and ends with a proof of the whole ledger. */
+export function scenarioOf(test: SuiteTest, fixture: () => Promise<LedgerFixture>): Scenario {
+  return (name, run) => {
     test(name, async () => {
       const opened = await open(fixture)
       await using _ = opened
@@ -40,6 +52,7 @@ export function ledgerSuite(test: Test, fixture: () => Promise<LedgerFixture>): 
       await run({
         ledger: opened.ledger,
         uuid: () => opened.uuid(),
+        passTime: ms => opened.passTime(ms),
         move,
         [Symbol.asyncDispose]: async () => undefined,
       })
@@ -48,18 +61,16 @@ export function ledgerSuite(test: Test, fixture: () => Promise<LedgerFixture>): 
         { balanced: report.balanced, wrong: report.wrongAccounts, difference: report.difference },
         balancedReport,
       )
+      assert.deepEqual((await opened.ledger.verify()).wrong, undefined)
     })
   }
-  movements(scenario)
-  resolutions(scenario)
-  refusals(scenario)
 }
 
 const balancedReport = { balanced: true, wrong: [], difference: 0 }
-type Mover = (debit: string, credit: string, amount: number, extra?: Partial<LedgerMovement>) => LedgerMovement
-type Scenario = (name: string, run: (fixture: LedgerFixture & { move: Mover }) => Promise<void>) => void
+export type Mover = (debit: string, credit: string, amount: number, extra?: Partial<LedgerMovement>) => LedgerMovement
+export type Scenario = (name: string, run: (fixture: LedgerFixture & { move: Mover }) => Promise<void>) => void
 
-async function counters(ledger: Ledger, account: string): Promise<readonly number[]> {
+export async function counters(ledger: Ledger, account: string): Promise<readonly number[]> {
   const [row] = await ledger.balances([account])
   return row === undefined ? [] : [row.debitsPosted, row.creditsPosted, row.debitsPending, row.creditsPending]
 }
@@ -85,10 +96,8 @@ function movements(scenario: Scenario): void {
     const given = [move('bank', 'shop', 9, { ref: 'order-1' }), move('bank', 'shop', 3, { kind: 'pending' })]
     await ledger.apply(given)
     const stored = await ledger.lookup(given.map(one => one.id))
-    assert.deepEqual(
-      [...stored].sort((a, b) => b.amount - a.amount),
-      given,
-    )
+    const bodies = [...stored].sort((a, b) => b.amount - a.amount).map(({ at: _, ...body }) => body)
+    assert.deepEqual(bodies, given)
   })
   scenario('a thousand transfers go in one call, one more does not', async ({ ledger, move }) => {
     const many = Array.from({ length: 1000 }, () => move('bank', 'shop', 1))

@@ -1,70 +1,140 @@
-import { CloudError, type ErrorCode } from '@aaas/core-cloud/kernel'
+import { type Clock, CloudError } from '@aaas/core-cloud/kernel'
 import { sqlState } from '@aaas/support-cloud/rdbms'
 import type { Database, Queryable } from '../rdbms/database.js'
-import type { Ledger, LedgerAccount, LedgerBalance, LedgerRecord, LedgerReport, LedgerTransfer } from './ledger.js'
+import type { Ledger, LedgerAccount, LedgerReport, LedgerTransfer } from './ledger.js'
 import { ledgerCheckSql } from './ledger-check.js'
+import { checkLimit, checkTransfers, checkWithin } from './ledger-input.js'
+import { readAccounts, readBalanceAt, readBalances, readHistory, readTransfers } from './ledger-queries.js'
+import { ledgerError, resultsOf, runTransfers } from './ledger-run.js'
+import { verifyLedger } from './ledger-verify.js'
 
-/** The ledger on PostgreSQL; needs {@link transactionMigrations} applied. Holds no state of its own. */
-export function openLedger({ database }: { readonly database: Database }): Ledger {
+export { ledgerError } from './ledger-run.js'
+
+export interface LedgerOptions {
+  readonly database: Database
+  /** Paces the repeats of `submit` after a lost connection, 6 attempts within a second; without one it repeats once. */
+  readonly clock?: Clock
+  /**
+   * A prefix of account ids, such as `tenant-7:`: this ledger then knows no other accounts, nor transfers between others.
+   */
+  readonly within?: string
+}
+
+/** The ledger on PostgreSQL; needs `transactionMigrations` applied. Holds no state of its own. */
+export function openLedger({ database, clock, within }: LedgerOptions): Ledger {
   return {
-    createAccounts: (accounts, tx) => createAccounts(database, accounts, tx),
-    apply: (transfers, tx) => apply(database, transfers, tx),
-    lookup: (ids, tx = database) => lookup(tx, ids),
-    balances: (accounts, tx = database) =>
-      tx.query<LedgerBalance>({
-        name: 'ledger_balances',
-        text: `select a.id as account, a.currency, sum(debits_posted)::bigint as "debitsPosted",
-            sum(credits_posted)::bigint as "creditsPosted", sum(debits_pending)::bigint as "debitsPending",
-            sum(credits_pending)::bigint as "creditsPending"
-          from ledger_account a join ledger_balance b on b.account = a.id
-          where $1::text[] is null or a.id = any($1) group by a.id order by a.id`,
-        values: [accounts ?? null],
-      }),
+    createAccounts(accounts, tx) {
+      for (const [index, { id }] of accounts.entries()) checkWithin(within, id, `accounts/${index}/id`)
+      return createAccounts(database, accounts, tx)
+    },
+    accounts: (page, tx = database) => readAccounts(tx, within, page),
+    async submit(transfers, options) {
+      options?.signal?.throwIfAborted()
+      checkInput(transfers, within)
+      try {
+        const items = JSON.stringify(transfers)
+        return resultsOf(transfers, await runTransfers(database, items, { ...options, clock, within }))
+      } catch (error) {
+        throw ledgerError(error)
+      }
+    },
+    async apply(transfers, tx) {
+      checkInput(transfers, within)
+      return apply(database, transfers, within, tx)
+    },
+    lookup: (ids, tx = database) => readTransfers(tx, within, ids),
+    balances: (accounts, tx = database) => readBalances(tx, within, accounts),
+    async balanceAt(account, at, tx = database) {
+      checkWithin(within, account, 'account')
+      return readBalanceAt(tx, account, at)
+    },
+    async history(account, page, tx = database) {
+      checkWithin(within, account, 'account')
+      return readHistory(tx, account, page)
+    },
+    async expire(limit) {
+      const values = [checkLimit(limit, 1000)]
+      const [row] = await retryDeadlock(() =>
+        database.query<{ ended: number }>({ name: 'ledger_expire', text: 'select ledger_expire($1) as ended', values }),
+      )
+      return row?.ended ?? 0
+    },
     async check() {
       const [row] = await database.query<LedgerReport>({ text: ledgerCheckSql })
       if (row === undefined) throw new Error('the check of the ledger answered nothing')
       return row
     },
+    verify: () => verifyLedger(database),
   }
 }
 
-async function apply(database: Database, transfers: readonly LedgerTransfer[], tx?: Queryable): Promise<number> {
-  const statement = {
-    name: 'ledger_apply',
-    text: 'select ledger_apply($1) as applied',
-    values: [JSON.stringify(transfers)],
+/** See {@link Ledger.submit} for what is refused here. */
+export function checkInput(transfers: readonly LedgerTransfer[], within: string | undefined): void {
+  checkTransfers(transfers)
+  if (within === undefined) return
+  for (const [index, transfer] of transfers.entries()) {
+    if (transfer.kind !== 'posted' && transfer.kind !== 'pending') continue
+    checkWithin(within, transfer.debit, `transfers/${index}/debit`)
+    checkWithin(within, transfer.credit, `transfers/${index}/credit`)
   }
+}
+
+async function retryDeadlock<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const [row] = await (tx ?? database).query<{ applied: number }>(statement)
-      return row?.applied ?? 0
+      return await work()
     } catch (error) {
-      // Outside a transaction of the caller a deadlock (two calls that use one id with different bodies) is run again.
-      if (tx === undefined && sqlState(error) === '40P01' && attempt < 4) continue
-      throw ledgerError(error)
+      const state = sqlState(error)
+      if ((state !== '40P01' && state !== '40001') || attempt === 5) throw error
     }
   }
 }
 
+async function apply(
+  database: Database,
+  transfers: readonly LedgerTransfer[],
+  within: string | undefined,
+  tx?: Queryable,
+): Promise<number> {
+  const call = async (): Promise<number> => {
+    const [row] = await (tx ?? database).query<{ applied: number }>({
+      name: 'ledger_apply',
+      text: 'select ledger_apply($1, $2) as applied',
+      values: [JSON.stringify(transfers), within ?? null],
+    })
+    return row?.applied ?? 0
+  }
+  try {
+    // Inside a transaction of the caller only its owner can run it again.
+    return await (tx === undefined ? retryDeadlock(call) : call())
+  } catch (error) {
+    throw ledgerError(error)
+  }
+}
+
 async function createAccounts(database: Database, accounts: readonly LedgerAccount[], tx?: Queryable): Promise<void> {
-  const wanted = accounts.map(account => ({ shards: 1, limit: 'none', ...account }))
+  if (accounts.length < 1 || accounts.length > 1000) {
+    throw new CloudError('support.transaction.invalid-transfer', 'accounts: 1 to 1000 of them', { field: 'accounts' })
+  }
+  const wanted = accounts.map(account => ({ shards: 1, limit: 'none', scale: 2, code: 'account', ...account }))
+  const given = `with given as (select * from jsonb_to_recordset($1) as g(id text, currency text, scale int, code text,
+    shards int, "limit" text))`
   const work = async (on: Queryable): Promise<void> => {
     const statement = { values: [JSON.stringify(wanted)] }
     await on.query({
       ...statement,
-      text: `with given as (select * from jsonb_to_recordset($1) as g(id text, currency text, shards int, "limit"
-        text)),
-        made as (insert into ledger_account (id, currency, shards, limit_kind)
-          select id, currency, shards, "limit" from given order by id on conflict do nothing
+      text: `${given}, made as (
+          insert into ledger_account (id, currency, scale, code, shards, limit_kind)
+          select id, currency, scale, code, shards, "limit" from given order by id on conflict do nothing
           returning id, shards, limit_kind)
-        insert into ledger_balance (account, shard, limit_kind)
-        select id, shard, limit_kind from made, generate_series(0, shards - 1) shard`,
+        insert into ledger_balance (account, shard, limits)
+        select id, shard, case limit_kind when 'none' then 0 when 'debits-within-credits' then 1 else 2 end
+        from made, generate_series(0, shards - 1) shard`,
     })
     const others = await on.query<{ id: string }>({
       ...statement,
-      text: `select g.id from jsonb_to_recordset($1) as g(id text, currency text, shards int, "limit" text)
-        join ledger_account a using (id) where (a.currency, a.shards, a.limit_kind) <> (g.currency, g.shards,
-          g."limit")`,
+      text: `${given} select g.id from given g join ledger_account a using (id)
+        where (a.currency, a.scale, a.code, a.shards, a.limit_kind) <> (g.currency, g.scale, g.code, g.shards, g."limit")`,
     })
     if (others[0] !== undefined) {
       throw new CloudError('support.transaction.conflict', `account ${others[0].id} exists with other properties`)
@@ -75,50 +145,4 @@ async function createAccounts(database: Database, accounts: readonly LedgerAccou
   } catch (error) {
     throw ledgerError(error)
   }
-}
-
-type LookupRow = { [K in keyof LedgerRecord]-?: LedgerRecord[K] | (undefined extends LedgerRecord[K] ? null : never) }
-
-async function lookup(on: Queryable, ids: readonly string[]): Promise<readonly LedgerRecord[]> {
-  const rows = await on.query<LookupRow>({
-    name: 'ledger_lookup',
-    text: `select id, kind, debit, credit, amount, currency, code, ref, pending_id as pending from ledger_transfer
-      where id = any($1::uuid[]) limit 1000`,
-    values: [ids],
-  })
-  return rows.map(({ ref, pending, ...row }) => ({
-    ...row,
-    ...(typeof ref === 'string' ? { ref } : {}),
-    ...(typeof pending === 'string' ? { pending } : {}),
-  }))
-}
-
-const codes: Readonly<Record<string, ErrorCode>> = {
-  LG001: 'support.transaction.unknown-account',
-  LG002: 'support.transaction.conflict',
-  LG004: 'support.transaction.not-pending',
-  LG005: 'support.transaction.invalid-transfer',
-}
-/** Bad numbers, UUIDs and missing values of a transfer, as PostgreSQL itself reports them. */
-const malformed = new Set(['22P02', '22003', '23502', '22023', '22004'])
-
-/**
- * Translates what `ledger_apply` raises, also when another SQL function called it.
- * @returns a CloudError `support.transaction.*`, or the value itself when it is something else.
- */
-export function ledgerError(error: unknown): unknown {
-  const state = sqlState(error)
-  if (state === undefined || !(error instanceof Error)) return error
-  const constraint = 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : ''
-  const code = codeOf(state, constraint, 'table' in error ? error.table : undefined)
-  return code === undefined ? error : new CloudError(code, error.message, { cause: error })
-}
-
-function codeOf(state: string, constraint: string, table: unknown): ErrorCode | undefined {
-  if (state === '23514' && constraint === 'ledger_balance_limit') return 'support.transaction.insufficient'
-  if (state === '23514' && constraint.startsWith('ledger_')) return 'support.transaction.invalid-transfer'
-  if (malformed.has(state) && (table === undefined || String(table).startsWith('ledger_'))) {
-    return 'support.transaction.invalid-transfer'
-  }
-  return codes[state]
 }

@@ -1,12 +1,5 @@
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
-import {
-  createOutboxRelay,
-  deadEvents,
-  emitEvent,
-  forgetInbox,
-  inboxOnce,
-  type OutboxRelayOptions,
-} from '@aaas/support-cloud/event'
+import { createOutboxRelay, deadEvents, emitEvent, type OutboxRelayOptions } from '@aaas/support-cloud/event'
 import { outboxRelaySuite } from '@aaas/support-cloud/event/suite'
 import { type Database, migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
 import { transactionMigrations } from '@aaas/support-cloud/transaction'
@@ -115,16 +108,6 @@ test('a database that goes away and comes back does not end the relay', async t 
   await idle
   t.strictSame(await deadEvents(database), [])
   await relay[Symbol.asyncDispose]()
-  await database[Symbol.asyncDispose]()
-  await server[Symbol.asyncDispose]()
-})
-
-test('old inbox entries are forgotten, young ones stay', async t => {
-  const { server, database } = await openMigrated()
-  for (const id of ['old', 'young']) await database.transaction(tx => inboxOnce(tx, 'c', id, async () => 1))
-  await database.query({ text: `update aaas_inbox set at = now() - interval '31 days' where message_id = 'old'` })
-  t.equal(await forgetInbox(database), 1)
-  t.strictSame(await database.query({ text: 'select message_id from aaas_inbox' }), [{ message_id: 'young' }])
   await database[Symbol.asyncDispose]()
   await server[Symbol.asyncDispose]()
 })

@@ -168,5 +168,5 @@ test('a full pool makes callers wait, and gives up after the time to connect', a
   const outcome = await database
     .transaction(() => database.query({ text: 'select 1' }))
     .catch((error: unknown) => error)
-  t.ok(CloudError.is(outcome, 'support.rdbms.unavailable'))
+  t.ok(CloudError.is(outcome, 'support.rdbms.overloaded'))
 })

@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
@@ -64,8 +63,14 @@ test('a start right behind a killed owner never takes the dying server for a run
 
 /** Ids of the guard's two shells: the parent of the server and that parent's other child. */
 function guardsOf(pid: number): number[] {
-  const parentOf = (id: number): number =>
-    Number(/PPid:\s+(\d+)/.exec(execFileSync('cat', [`/proc/${id}/status`]).toString())?.[1])
+  const parentOf = (id: number): number => {
+    try {
+      return Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1])
+    } catch {
+      // Processes come and go while they are listed.
+      return Number.NaN
+    }
+  }
   const guard = parentOf(pid)
   const shells = readdirSync('/proc').filter(name => /^\d+$/.test(name) && existsSync(`/proc/${name}/status`))
   return [

@@ -1,6 +1,8 @@
 import { systemIds } from '@aaas/core-cloud/kernel'
 import {
+  changedUrl,
   cloneDatabase,
+  copyDatabase,
   createDatabase,
   dropDatabase,
   ensureTemplate,
@@ -145,4 +147,35 @@ test('databases are made and copied by an existing connection', async t => {
   await createDatabase({ admin, name })
   t.strictSame(await sql(copy.href, `select to_regclass('item') as item`), [{ item: null }])
   await dropDatabase({ adminUrl: url, name })
+})
+
+test('a site is copied as it is, its programs come back by themselves, and neither enters the other', async t => {
+  await using home = await serverHome()
+  await using server = await start(home.path)
+  const adminUrl = server.url
+  const ids = systemIds()
+  const { url } = await provisionDatabase({ adminUrl, ids, name: 'site-one', migrations: [shop] })
+  await using program = pgDatabase({ url })
+  await program.query({ text: `insert into item (name) values ('cup')` })
+  const copy = await copyDatabase({ adminUrl, ids, from: 'site-one', name: 'site-two' })
+  t.same(await sql(copy.url, 'select name from item'), [{ name: 'cup' }])
+  await sql(copy.url, 'alter table item add column colour text')
+  // Its connection was ended; what it has now is a new one.
+  const back = (): Promise<unknown> => program.query({ text: 'select name from item' })
+  t.same(await back().catch(back), [{ name: 'cup' }])
+  const owners = `select datname, pg_get_userbyid(datdba) as owner from pg_database where datname like 'site-%' order by 1`
+  t.same(await sql(adminUrl, owners), [
+    { datname: 'site-one', owner: 'site-one' },
+    { datname: 'site-two', owner: 'site-two' },
+  ])
+  await t.rejects(sql(changedUrl(copy.url, { name: 'site-one' }), 'select 1'), /permission denied/)
+  await t.rejects(copyDatabase({ adminUrl, ids, from: 'site-one', name: 'site-two' }), {
+    code: 'core.kernel.invalid-config',
+    field: 'name',
+  })
+  await t.rejects(copyDatabase({ adminUrl, ids, from: 'site-none', name: 'site-three' }), {
+    code: 'core.kernel.invalid-config',
+    field: 'from',
+  })
+  t.same(await sql(adminUrl, `select 1 from pg_roles where rolname = 'site-three'`), [], 'nothing is left behind')
 })

@@ -1,50 +1,40 @@
-import { migrate, pgDatabase } from '@aaas/support-cloud/rdbms'
-import { openLedger, transactionMigrations } from '@aaas/support-cloud/transaction'
-import { openTestDatabase, seededIds } from '@aaas/testing'
+import { openLedger } from '@aaas/support-cloud/transaction'
+import { seededIds } from '@aaas/testing'
 import { test } from 'tap'
 import { ledgerSuite } from '../../src/transaction/ledger-suite.js'
+import { ledgerFixtures, openLedgerDatabase } from './ledger-fixture.js'
 
 test('the ledger on PostgreSQL', async t => {
-  const server = await openTestDatabase()
-  const database = pgDatabase({ url: server.url })
-  t.teardown(async () => {
-    await database[Symbol.asyncDispose]()
-    await server[Symbol.asyncDispose]()
-  })
-  await migrate(database, [transactionMigrations])
-  const ids = seededIds()
-  ledgerSuite(
-    (name, fn) => t.test(name, fn),
-    async () => {
-      // The tables refuse to be emptied: only a test may switch that off.
-      await database.script(`set session_replication_role = replica;
-        truncate ledger_entry, ledger_transfer, ledger_balance, ledger_account; set session_replication_role = origin`)
-      return { ledger: openLedger({ database }), uuid: () => ids.uuid(), async [Symbol.asyncDispose]() {} }
-    },
-  )
+  ledgerSuite((name, fn) => t.test(name, fn), await ledgerFixtures(t))
 })
 
 test('what is booked cannot be changed', async t => {
-  const server = await openTestDatabase()
-  const database = pgDatabase({ url: server.url })
-  t.teardown(async () => {
-    await database[Symbol.asyncDispose]()
-    await server[Symbol.asyncDispose]()
-  })
-  await migrate(database, [transactionMigrations])
-  for (const text of ['delete from ledger_entry', 'update ledger_transfer set amount = 1', 'truncate ledger_entry']) {
-    await t.rejects(database.query({ text }), { code: '55000' }, text)
+  const database = await openLedgerDatabase(t)
+  const ids = seededIds()
+  const ledger = openLedger({ database })
+  await ledger.createAccounts(['a', 'b'].map(id => ({ id, currency: 'CNY' })))
+  const pending = { kind: 'pending', debit: 'a', credit: 'b', amount: 7, currency: 'CNY', code: 'x' } as const
+  const first = ids.uuid()
+  await ledger.apply([{ ...pending, id: first }])
+  await ledger.apply([{ kind: 'post', id: ids.uuid(), pending: first }])
+  for (const table of ['ledger_transfer', 'ledger_resolution', 'ledger_entry']) {
+    for (const name of [table, `${table}_other`, `(select inhrelid::regclass from pg_inherits)`]) {
+      if (name.startsWith('(')) continue
+      await t.rejects(database.query({ text: `truncate ${name}` }), { code: '55000' }, `truncate ${name}`)
+    }
+    const [row] = await database.query<{ place: string }>({
+      text: `select tableoid::regclass::text as place from ${table}`,
+    })
+    for (const name of [table, row?.place]) {
+      await t.rejects(database.query({ text: `delete from ${name}` }), { code: '55000' }, `delete ${name}`)
+      const update = `update ${name} set ${table === 'ledger_resolution' ? "kind = 'void'" : 'amount = 1'}`
+      await t.rejects(database.query({ text: update }), { code: '55000' }, update)
+    }
   }
 })
 
 test('the check finds what was tampered with', async t => {
-  const server = await openTestDatabase()
-  const database = pgDatabase({ url: server.url, maxConnections: 1 })
-  t.teardown(async () => {
-    await database[Symbol.asyncDispose]()
-    await server[Symbol.asyncDispose]()
-  })
-  await migrate(database, [transactionMigrations])
+  const database = await openLedgerDatabase(t, { maxConnections: 1 })
   const ledger = openLedger({ database })
   const ids = seededIds()
   await ledger.createAccounts(['a', 'b', 'c'].map(id => ({ id, currency: 'CNY', shards: 2 })))
