@@ -1,5 +1,13 @@
 export { findTestEngine } from './engines.js'
 export { type FailPlan, failNth } from './fail-nth.js'
 export { ManualClock } from './manual-clock.js'
+export {
+  type NatsNode,
+  type NatsServers,
+  type NatsServersOptions,
+  startNats,
+  type TestCertificate,
+  testCertificate,
+} from './nats-server.js'
 export { seededIds, seededRandom } from './seeded-random.js'
 export { openTestDatabase, type TestDatabase, testServerUrl } from './test-database.js'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { Clock } from '../kernel/clock.js'
 import type { BusMessage } from './bus.js'
 import { busLoadSuite } from './bus-load-suite.js'
+import { busManySuite } from './bus-many-suite.js'
 import { type BusFixture, bytes, echo, gate, type OnBus, type SuiteTest, text } from './bus-suite-ends.js'
 
 export type { BusFixture, SuiteTest } from './bus-suite-ends.js'
@@ -10,11 +11,13 @@ export type { BusFixture, SuiteTest } from './bus-suite-ends.js'
  * Every promise of the {@link Bus} port. A driver is done when it passes.
  * @param driver.ends - `shared` when every {@link BusFixture.connect} gives the same bus, as in a program of one process:
  *   what is promised about one end that leaves while another stays has no meaning there.
+ * @param driver.balance - how the member of a queue is chosen: the hub of the local drivers takes turns and prefers who
+ *   has least to do (default), a server of NATS chooses at random.
  */
 export function busSuite(
   test: SuiteTest,
   open: () => Promise<BusFixture>,
-  driver: { readonly ends: 'separate' | 'shared' },
+  driver: { readonly ends: 'separate' | 'shared'; readonly balance?: 'turns' | 'random' },
 ): void {
   const on: OnBus = (name, body, needs) => {
     if (needs === 'separate ends' && driver.ends === 'shared') return
@@ -34,10 +37,12 @@ export function busSuite(
   deliverySuite(on)
   ownershipSuite(on)
   requestSuite(on)
-  balanceSuite(on)
+  if (driver.balance !== 'random') balanceSuite(on)
+  answerSuite(on)
   endSuite(on)
   failureSuite(on)
   busLoadSuite(on)
+  busManySuite(on)
 }
 
 const soon = (clock: Clock): number => clock.now() + 5_000
@@ -99,7 +104,7 @@ function deliverySuite(on: OnBus): void {
     await near.subscribe('job', count(2))
     for (let index = 0; index < 20; index++) await near.publish('job', bytes('x'))
     await all.opened
-    assert.deepEqual(counts, [10, 10, 20])
+    assert.deepEqual([counts[0]! + counts[1]!, counts[2]], [20, 20])
   })
 }
 
@@ -156,6 +161,22 @@ function requestSuite(on: OnBus): void {
 }
 
 function balanceSuite(on: OnBus): void {
+  on('messages to idle members of a queue alternate', async ({ near, far, connect }) => {
+    const third = await connect()
+    const counts = [0, 0]
+    const all = gate()
+    for (const [index, bus] of [far, third].entries()) {
+      const count = (): void => {
+        counts[index]! += 1
+        if (counts[0]! + counts[1]! === 20) all.open()
+      }
+      await bus.subscribe('job', count, { queue: 'workers' })
+    }
+    for (let index = 0; index < 20; index++) await near.publish('job', bytes('x'))
+    await all.opened
+    assert.deepEqual(counts, [10, 10])
+  })
+
   on('idle members of a queue take turns', async ({ near, far, connect, clock }) => {
     const third = await connect()
     const served = ['', '']
@@ -196,7 +217,9 @@ function balanceSuite(on: OnBus): void {
     await held[0]!.respond?.(bytes('done'))
     assert.equal(text(await slow), 'done')
   })
+}
 
+function answerSuite(on: OnBus): void {
   on('of several answers the first counts', async ({ near, far, connect, clock }) => {
     const third = await connect()
     const other = gate<BusMessage>()

@@ -44,6 +44,13 @@ export interface RequestOptions {
   readonly headers?: BusHeaders
 }
 
+export interface RequestManyOptions extends RequestOptions {
+  /** Default 1_024. */
+  readonly max?: number
+  /** Default: none, the deadline alone ends it. */
+  readonly quietMs?: number
+}
+
 /**
  * Channels between components. Subjects are tokens of `A-Z a-z 0-9 _ -` joined by dots, at most 255 characters;
  * subscriptions may use `*` for one token and a final `>` for one or more.
@@ -74,6 +81,14 @@ export interface Bus extends AsyncDisposable {
    *   `core.contract.cancelled`, `core.bus.disconnected` (the outcome is unknown), `core.bus.refused`.
    */
   request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage>
+  /**
+   * Sends as `request` does and gives every answer, as they come: until `max` of them, until `quietMs` passed without
+   * one, or until every receiver answered or is gone (where the driver can know), or until the deadline, which is no
+   * error here. Nobody listening: no answers. Sent at once, not when reading begins; the answers can be read once. Each
+   * receiver may answer once. At most 1_024 answers wait to be read; further ones are lost. Leaving the loop cancels.
+   * @throws CloudError `core.contract.cancelled`, `core.bus.disconnected`, `core.bus.refused`, `core.bus.overloaded`.
+   */
+  requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): AsyncIterable<BusMessage>
   /** Stops receiving, waits for running handlers, flushes what was published. The bus stays open for publishing. */
   drain(): Promise<void>
 }

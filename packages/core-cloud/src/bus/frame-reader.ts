@@ -66,6 +66,11 @@ class FrameCursor {
     return this.#bytes.subarray(start, start + length)
   }
 
+  /** A last field that may be absent. */
+  lastU32(): number | undefined {
+    return this.#at === this.#bytes.length ? undefined : this.u32()
+  }
+
   payload(): Uint8Array {
     const rest = this.#bytes.subarray(this.#at)
     if (rest.length > maxPayloadBytes) throw new ProtocolError('a payload above the limit')
@@ -93,7 +98,7 @@ export function readPeerFrame(frame: Buffer, hub: HubLink & { hello(version: num
   cursor.reset(frame)
   switch (cursor.u8()) {
     case FrameType.request:
-      hub.request(cursor.id(), cursor.deadline(), cursor.ascii(), cursor.headers(), cursor.payload())
+      hub.request(cursor.id(), cursor.deadline(), cursor.ascii(), cursor.headers(), cursor.payload(), false)
       return
     case FrameType.reply:
       hub.reply(cursor.id(), cursor.headers(), cursor.payload())
@@ -117,6 +122,9 @@ export function readPeerFrame(frame: Buffer, hub: HubLink & { hello(version: num
       whole([cursor.id(), cursor.ascii(), cursor.text()] as const, ([id, code, text]) =>
         hub.replyError(id, answerCode(code), text),
       )
+      return
+    case FrameType.requestMany:
+      hub.request(cursor.id(), cursor.deadline(), cursor.ascii(), cursor.headers(), cursor.payload(), true)
       return
     case FrameType.flush:
       whole(cursor.id(), id => hub.flush(id))
@@ -157,7 +165,9 @@ export function readHubFrame(frame: Buffer, peer: PeerLink & Greeting): void {
       whole(cursor.id(), id => peer.accepted(id))
       return
     case FrameType.failed:
-      whole([cursor.id(), cursor.ascii(), cursor.text()] as const, fields => peer.failed(...fields))
+      whole([cursor.id(), cursor.ascii(), cursor.text(), cursor.lastU32()] as const, ([id, code, text, after]) =>
+        after === undefined ? peer.failed(id, code, text) : peer.failed(id, code, text, after),
+      )
       return
     case FrameType.cancelled:
       whole([cursor.id(), cursor.ascii(), cursor.text()] as const, ([id, code]) => peer.cancelled(id, code))

@@ -145,9 +145,9 @@ export function hubLinkOver(writer: FrameWriter): HubLink & { hello(version: num
         .rest(payload)
         .close()
     },
-    request(id, deadline, subject, headers, payload) {
+    request(id, deadline, subject, headers, payload, many) {
       writer
-        .open(FrameType.request, 15 + subject.length + headers.length + payload.length)
+        .open(many ? FrameType.requestMany : FrameType.request, 15 + subject.length + headers.length + payload.length)
         .u32(id)
         .f64(deadline)
         .ascii(subject)
@@ -201,7 +201,7 @@ export function peerLinkOver(
         .rest(payload)
         .close()
     },
-    failed: (id, code, text) => writeError(writer, FrameType.failed, id, code, text),
+    failed: (id, code, text, retryAfterMs) => writeError(writer, FrameType.failed, id, code, text, retryAfterMs),
     deliver(subscription, delivery, deadline, sender, subject, headers, payload) {
       writer
         .open(FrameType.deliver, 20 + sender.length + subject.length + headers.length + payload.length)
@@ -218,12 +218,21 @@ export function peerLinkOver(
   }
 }
 
-function writeError(writer: FrameWriter, type: FrameType, id: number, code: string, text: string): void {
+function writeError(
+  writer: FrameWriter,
+  type: FrameType,
+  id: number,
+  code: string,
+  text: string,
+  retryAfterMs?: number,
+): void {
   const bytes: HeaderBlock = Buffer.from(text.slice(0, 500))
   writer
-    .open(type, 7 + code.length + bytes.length)
+    .open(type, 11 + code.length + bytes.length)
     .u32(id)
     .ascii(code)
     .block(bytes)
-    .close()
+  // Left out where there is none: peers that do not know the field never see it.
+  if (retryAfterMs !== undefined) writer.u32(Math.min(retryAfterMs, 0xffff_ffff))
+  writer.close()
 }

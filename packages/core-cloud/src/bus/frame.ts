@@ -18,6 +18,7 @@ export const FrameType = {
   reply: 7,
   replyError: 8,
   flush: 9,
+  requestMany: 10,
   welcome: 32,
   rejected: 33,
   accepted: 34,

@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../kernel/clock.js'
+import { CloudError } from '../kernel/errors.js'
 import type { Logger } from '../kernel/logger.js'
 import { FrameSplitter, maxFrameBytes, maxHelloBytes, ProtocolError, wireVersion } from './frame.js'
 import { readPeerFrame } from './frame-reader.js'
 import { FrameWriter, peerLinkOver } from './frame-writer.js'
 import { type BusIdentity, identityForm } from './link.js'
+import type { QuotaDesk } from './quota.js'
+import type { BusQuota } from './quota-limits.js'
+import { attachWithQuota } from './quota-port.js'
 import type { Router, RouterPort } from './router.js'
 
 export interface HubConnectionLimits {
@@ -21,6 +25,7 @@ export interface HubConnectionOptions {
   readonly logger: Logger
   readonly authenticate: (token: string) => BusIdentity | undefined
   readonly limits: Partial<HubConnectionLimits>
+  readonly quota?: QuotaDesk | undefined
 }
 
 /** One socket at the hub. Until its first frame has shown a token that is known, it can do nothing and grow nothing. */
@@ -118,10 +123,18 @@ export class HubConnection {
       this.#reject('the token is not known')
       return
     }
+    const { router } = this.#options
+    let quota: BusQuota | undefined
+    try {
+      quota = this.#options.quota?.open(identity)
+    } catch (error) {
+      this.#reject(CloudError.from(error).message)
+      return
+    }
     this.#cancelHello()
     this.#splitter.limit = maxFrameBytes
     this.#info = { name: identity.name, kind: identity.kind, since: this.#options.clock.now() }
-    this.#port = this.#options.router.attach({ identity, out: this.#out, local: false })
+    this.#port = attachWithQuota(router, { identity, out: this.#out, local: false }, quota)
     this.#hub = { ...noHello, ...this.#port }
     this.#out.welcome(identity)
     this.#options.logger.info('connected to the bus', { peer: identity.name, kind: identity.kind })

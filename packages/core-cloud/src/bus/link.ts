@@ -27,8 +27,11 @@ export const identityForm = /^[\x21-\x7e]{1,128}$/
  */
 export interface HubLink {
   publish(id: number, subject: string, headers: HeaderBlock, payload: Uint8Array): void
-  /** `deadline` is absolute epoch milliseconds. */
-  request(id: number, deadline: number, subject: string, headers: HeaderBlock, payload: Uint8Array): void
+  /**
+   * `deadline` is absolute epoch milliseconds. With `many` every receiver's answer comes as one `answered`, and
+   * `accepted` or `failed` ends it; else the first `answered` does.
+   */
+  request(id: number, deadline: number, subject: string, headers: HeaderBlock, payload: Uint8Array, many: boolean): void
   /** The answer of a request is no longer wanted. */
   cancel(id: number): void
   /** `queue` is empty for a plain subscription. */
@@ -45,7 +48,8 @@ export interface HubLink {
 export interface PeerLink {
   accepted(id: number): void
   answered(id: number, sender: string, headers: HeaderBlock, payload: Uint8Array): void
-  failed(id: number, code: string, text: string): void
+  /** @param retryAfterMs - when it is known after how long the same could succeed. */
+  failed(id: number, code: string, text: string, retryAfterMs?: number): void
   /** `delivery` is 0 when no answer is wanted; `sender` is empty when there is none. */
   deliver(
     subscription: number,

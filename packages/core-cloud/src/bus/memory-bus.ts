@@ -3,6 +3,8 @@ import { type Logger, silentLogger } from '../kernel/logger.js'
 import type { Bus } from './bus.js'
 import type { BusIdentity } from './link.js'
 import { PeerBus } from './peer-bus.js'
+import type { BusQuota } from './quota-limits.js'
+import { attachWithQuota } from './quota-port.js'
 import { Router } from './router.js'
 
 /** Calls and commands of one bus without an answer. */
@@ -22,9 +24,10 @@ export function localBus(options: {
   readonly identity: BusIdentity | undefined
   readonly clock: Clock
   readonly logger: Logger
+  readonly quota?: BusQuota | undefined
   readonly onDispose: () => void
 }): Bus {
-  const { clock, logger } = options
+  const { clock, logger, router, identity, quota } = options
   const bus = new PeerBus({
     clock,
     logger,
@@ -35,7 +38,7 @@ export function localBus(options: {
       options.onDispose()
     },
   })
-  const port = options.router.attach({ identity: options.identity, out: bus, local: true })
+  const port = attachWithQuota(router, { identity, out: bus, local: true }, quota)
   void bus.connected(port)
   return bus
 }

@@ -1,31 +1,26 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../kernel/clock.js'
-import { type Deadline, Deadlines } from '../kernel/deadlines.js'
+import { Deadlines } from '../kernel/deadlines.js'
 import { type ErrorCode, errorCodeEntry } from '../kernel/error-codes.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Logger } from '../kernel/logger.js'
-import type { Bus, BusHeaders, BusMessage, BusSubscription, RequestOptions, SubscribeOptions } from './bus.js'
+import { Answers } from './answers.js'
+import type {
+  Bus,
+  BusHeaders,
+  BusMessage,
+  BusSubscription,
+  RequestManyOptions,
+  RequestOptions,
+  SubscribeOptions,
+} from './bus.js'
 import { encodeHeaders, type HeaderBlock, noHeaders } from './headers.js'
 import { IdTable } from './id-table.js'
-import { type HubLink, maxPayloadBytes, maxWaitMs, type PeerLink } from './link.js'
+import { type HubLink, maxWaitMs, type PeerLink } from './link.js'
+import { cancelled, checkPayload, failureOf, late, type Pending } from './pending.js'
 import { PlainMessage, RequestMessage } from './served-message.js'
 import { checkPattern, checkQueue, checkSubject } from './subject.js'
 import { defaultMaxInFlight, defaultMaxQueued, Subscriber } from './subscriber.js'
-
-/** Something that waits for the hub's answer. */
-interface Pending {
-  /** Grows with every call: what waited for a connection is sent in the order it was asked for. */
-  readonly order: number
-  readonly subject: string
-  readonly done: (answer: BusMessage | undefined) => void
-  readonly fail: (error: CloudError) => void
-  /** Sends it; kept while there is no connection, and for what may simply be said again on the next one. */
-  send: ((link: HubLink) => void) | undefined
-  readonly repeatable: boolean
-  sent: boolean
-  timer: Deadline | undefined
-  release: (() => void) | undefined
-}
 
 export interface PeerBusOptions {
   readonly clock: Clock
@@ -164,37 +159,19 @@ export class PeerBus implements Bus, PeerLink {
 
   request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<BusMessage> {
     return new Promise((resolve, reject) => {
-      const { signal } = options
-      const wait = Math.min(options.deadline - this.#options.clock.now(), maxWaitMs)
-      if (signal?.aborted === true) throw cancelled(subject, signal)
-      if (!(wait > 0)) throw late(subject)
-      this.#check(subject, payload)
-      const headers = encodeHeaders(options.headers)
-      const pending: Pending = {
-        order: this.#order++,
-        subject,
-        done: resolve as Pending['done'],
-        fail: reject,
-        send: undefined,
-        repeatable: false,
-        sent: this.#ready,
-        timer: undefined,
-        release: undefined,
-      }
-      const id = this.#claim(pending)
-      pending.timer = this.#deadlines.add(wait, () => this.#abandon(id, late(subject)))
-      if (signal !== undefined) {
-        const onAbort = (): void => this.#abandon(id, cancelled(subject, signal))
-        setMaxListeners(0, signal)
-        signal.addEventListener('abort', onAbort)
-        pending.release = () => signal.removeEventListener('abort', onAbort)
-      }
-      if (this.#ready) (this.#link as HubLink).request(id, options.deadline, subject, headers, payload)
-      else {
-        const bytes = Buffer.from(payload)
-        pending.send = link => link.request(id, options.deadline, subject, headers, bytes)
-      }
+      this.#ask(subject, payload, options, resolve as Pending['done'], reject, undefined)
     })
+  }
+
+  requestMany(subject: string, payload: Uint8Array, options: RequestManyOptions): AsyncIterable<BusMessage> {
+    const answers = new Answers(this.#deadlines, options)
+    try {
+      const id = this.#ask(subject, payload, options, answers.end, answers.fail, answers.push)
+      answers.begin(() => this.#abandon(id, late(subject)))
+    } catch (error) {
+      answers.fail(CloudError.from(error))
+    }
+    return answers
   }
 
   async drain(): Promise<void> {
@@ -214,13 +191,15 @@ export class PeerBus implements Bus, PeerLink {
   }
 
   answered(id: number, sender: string, headers: HeaderBlock, payload: Uint8Array): void {
-    const pending = this.#settle(id)
-    pending?.done(new PlainMessage(pending.subject, payload, headers, sender))
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    const answer = new PlainMessage(pending.subject, payload, headers, sender)
+    if (pending.each === undefined) this.#settle(id)?.done(answer)
+    else pending.each(answer)
   }
 
-  failed(id: number, code: string, text: string): void {
-    const retryable = errorCodeEntry(code)?.retryable ?? false
-    this.#settle(id)?.fail(CloudError.fromBody({ code, message: text, retryable }))
+  failed(id: number, code: string, text: string, retryAfterMs?: number): void {
+    this.#settle(id)?.fail(failureOf(code, text, retryAfterMs))
   }
 
   deliver(
@@ -297,6 +276,50 @@ export class PeerBus implements Bus, PeerLink {
     this.#subscribers.delete(subscriber.id)
   }
 
+  /** Sends a request. @returns its id. @throws CloudError when it cannot be sent. */
+  #ask(
+    subject: string,
+    payload: Uint8Array,
+    options: RequestOptions,
+    done: Pending['done'],
+    fail: Pending['fail'],
+    each: Pending['each'],
+  ): number {
+    const { signal, deadline } = options
+    const wait = Math.min(deadline - this.#options.clock.now(), maxWaitMs)
+    if (signal?.aborted === true) throw cancelled(subject, signal)
+    if (!(wait > 0)) throw late(subject)
+    this.#check(subject, payload)
+    const headers = encodeHeaders(options.headers)
+    const pending: Pending = {
+      order: this.#order++,
+      subject,
+      done,
+      each,
+      fail,
+      send: undefined,
+      repeatable: false,
+      sent: this.#ready,
+      timer: undefined,
+      release: undefined,
+    }
+    const id = this.#claim(pending)
+    pending.timer = this.#deadlines.add(wait, () => this.#abandon(id, late(subject)))
+    if (signal !== undefined) {
+      const onAbort = (): void => this.#abandon(id, cancelled(subject, signal))
+      setMaxListeners(0, signal)
+      signal.addEventListener('abort', onAbort)
+      pending.release = () => signal.removeEventListener('abort', onAbort)
+    }
+    const many = each !== undefined
+    if (this.#ready) (this.#link as HubLink).request(id, deadline, subject, headers, payload, many)
+    else {
+      const bytes = Buffer.from(payload)
+      pending.send = link => link.request(id, deadline, subject, headers, bytes, many)
+    }
+    return id
+  }
+
   /**
    * Asks the hub for something that it answers with yes or no.
    * `now` is sent even while the subscriptions of a new connection are being repeated.
@@ -311,6 +334,7 @@ export class PeerBus implements Bus, PeerLink {
         order: this.#order++,
         subject,
         done: () => resolve(),
+        each: undefined,
         fail: reject,
         send: undefined,
         repeatable: kind === 'repeatable',
@@ -364,24 +388,4 @@ export class PeerBus implements Bus, PeerLink {
     if (pending.sent) this.#link?.cancel(id)
     pending.fail(error)
   }
-}
-
-function checkPayload(payload: Uint8Array): void {
-  if (payload.length > maxPayloadBytes) {
-    throw new CloudError(
-      'core.contract.payload-too-large',
-      `a payload of ${payload.length} bytes; at most ${maxPayloadBytes} are allowed`,
-    )
-  }
-}
-
-function late(subject: string): CloudError {
-  return new CloudError('core.contract.deadline-exceeded', `${subject} was not answered before its deadline`)
-}
-
-function cancelled(subject: string, signal: AbortSignal): CloudError {
-  const reason: unknown = signal.reason
-  return CloudError.is(reason)
-    ? reason
-    : new CloudError('core.contract.cancelled', `the call of ${subject} was cancelled`, { cause: reason })
 }

@@ -46,6 +46,8 @@ interface Waiting {
   readonly id: number
   readonly deliveries: Delivery[]
   timer: Deadline | undefined
+  /** True: every answer counts. */
+  readonly many: boolean
   /** Receivers that may still answer. */
   open: number
 }
@@ -119,8 +121,8 @@ export class Router {
     }
     return {
       publish: (id, subject, headers, payload) => this.#publish(peer, id, subject, headers, payload),
-      request: (id, deadline, subject, headers, payload) =>
-        this.#request(peer, id, deadline, subject, headers, payload),
+      request: (id, deadline, subject, headers, payload, many) =>
+        this.#request(peer, id, deadline, subject, headers, payload, many),
       cancel: id => this.#cancel(peer, id),
       subscribe: (id, subscription, pattern, queue) =>
         answering(peer, id, () => this.#subscribe(peer, subscription, pattern, queue)),
@@ -150,7 +152,15 @@ export class Router {
     })
   }
 
-  #request(peer: Peer, id: number, deadline: number, subject: string, headers: HeaderBlock, payload: Uint8Array): void {
+  #request(
+    peer: Peer,
+    id: number,
+    deadline: number,
+    subject: string,
+    headers: HeaderBlock,
+    payload: Uint8Array,
+    many: boolean,
+  ): void {
     const refusal = this.#refusal(peer, id, subject)
     if (refusal !== undefined) {
       peer.out.failed(id, refusal.code, refusal.message)
@@ -162,7 +172,7 @@ export class Router {
       peer.out.failed(id, 'core.bus.no-responder', `nobody serves ${subject}`)
       return
     }
-    const waiting: Waiting = { origin: peer, id, deliveries: [], timer: undefined, open: receivers }
+    const waiting: Waiting = { origin: peer, id, deliveries: [], timer: undefined, many, open: receivers }
     if (!peer.requests.put(id, waiting, this.#limits.maxRequests)) {
       peer.out.failed(id, 'core.bus.overloaded', `at most ${this.#limits.maxRequests} requests may wait for an answer`)
       return
@@ -199,8 +209,10 @@ export class Router {
     const delivery = peer.deliveries.get(id)
     if (delivery === undefined) return
     const { waiting } = delivery
-    this.#settle(waiting, 'core.contract.cancelled', delivery)
+    if (!waiting.many) this.#settle(waiting, 'core.contract.cancelled', delivery)
     waiting.origin.out.answered(waiting.id, peer.sender, headers, new Owned(peer, payload).for(waiting.origin))
+    // Answered is as good as given up: one receiver fewer to wait for. The caller may have had enough just now.
+    if (waiting.many) this.#giveUp(peer, id, 'core.contract.cancelled', '')
   }
 
   /** A receiver will not answer. The caller learns it when nobody else is left. */
@@ -215,7 +227,8 @@ export class Router {
     waiting.open -= 1
     if (waiting.open > 0) return
     this.#settle(waiting, code, delivery)
-    waiting.origin.out.failed(waiting.id, code, text)
+    if (waiting.many) waiting.origin.out.accepted(waiting.id)
+    else waiting.origin.out.failed(waiting.id, code, text)
   }
 
   #expire(waiting: Waiting): void {
@@ -234,7 +247,9 @@ export class Router {
     if (waiting.timer !== undefined) this.#deadlines.remove(waiting.timer)
     for (const delivery of waiting.deliveries) {
       const { peer } = delivery.subscription
-      if (peer.deliveries.release(delivery.id) === undefined) continue
+      // The id of one that answered may be another's by now.
+      if (peer.deliveries.get(delivery.id) !== delivery) continue
+      peer.deliveries.release(delivery.id)
       delivery.subscription.inFlight -= 1
       if (delivery !== except) peer.out.cancelled(delivery.id, code)
     }

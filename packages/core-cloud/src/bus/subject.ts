@@ -61,3 +61,17 @@ export function covers(allowed: string, wanted: string): boolean {
 export function coveredBy(allowed: readonly string[], wanted: string): boolean {
   return allowed.some(pattern => covers(pattern, wanted))
 }
+
+/** True when some subject fits both patterns. */
+export function overlap(one: string, other: string): boolean {
+  const left = one.split('.')
+  const right = other.split('.')
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const a = left[index]
+    const b = right[index]
+    if (a === undefined || b === undefined) return false
+    if (a === '>' || b === '>') return true
+    if (a !== b && a !== '*' && b !== '*') return false
+  }
+  return true
+}

@@ -125,7 +125,7 @@ class UnixClient {
     return {
       accepted: id => bus.accepted(id),
       answered: (id, sender, headers, payload) => bus.answered(id, sender, headers, payload),
-      failed: (id, code, text) => bus.failed(id, code, text),
+      failed: (id, code, text, retryAfterMs) => bus.failed(id, code, text, retryAfterMs),
       deliver: (subscription, delivery, deadline, sender, subject, headers, payload) =>
         bus.deliver(subscription, delivery, deadline, sender, subject, headers, payload),
       cancelled: (delivery, code) => bus.cancelled(delivery, code),

@@ -7,6 +7,7 @@ import type { Bus } from './bus.js'
 import { HubConnection, type HubConnectionLimits } from './hub-connection.js'
 import { type BusIdentity, identityForm } from './link.js'
 import { localBus } from './memory-bus.js'
+import type { QuotaDesk } from './quota.js'
 import { Router, type RouterLimits } from './router.js'
 
 /** A unix socket's name holds at most this many bytes; more are cut silently by some systems. */
@@ -34,6 +35,8 @@ export interface ListenOptions {
   /** Finds out who presents a token; undefined refuses the connection. Compare in constant time. */
   readonly authenticate: (token: string) => BusIdentity | undefined
   readonly limits?: Partial<BusHubLimits>
+  /** Limits and counts what tenants use. Its owner disposes it, after the hub. */
+  readonly quota?: QuotaDesk
 }
 
 /**
@@ -42,7 +45,7 @@ export interface ListenOptions {
  *   that is too long or is something else than a socket, `core.kernel.not-writable`.
  */
 export async function listenBus(options: ListenOptions): Promise<BusHub> {
-  const { socketPath, clock, logger, limits } = options
+  const { socketPath, clock, logger, limits, quota } = options
   await clearPath(socketPath)
   const router = new Router({ clock, ...(limits === undefined ? {} : { limits }) })
   const connections = new Set<HubConnection>()
@@ -61,6 +64,7 @@ export async function listenBus(options: ListenOptions): Promise<BusHub> {
       logger,
       authenticate: options.authenticate,
       limits: limits ?? {},
+      quota,
     })
     connections.add(connection)
     void connection.closed.then(() => connections.delete(connection))
@@ -70,7 +74,8 @@ export async function listenBus(options: ListenOptions): Promise<BusHub> {
   return {
     bus(identity) {
       checkIdentity(identity)
-      const bus = localBus({ router, identity, clock, logger, onDispose: () => buses.delete(bus) })
+      const own = quota?.open(identity)
+      const bus = localBus({ router, identity, clock, logger, quota: own, onDispose: () => buses.delete(bus) })
       buses.add(bus)
       return bus
     },
@@ -110,8 +115,8 @@ export function checkSocketPath(socketPath: string): void {
   }
 }
 
-/** Makes the path free, unless somebody answers there. */
-async function clearPath(socketPath: string): Promise<void> {
+/** Makes the path free, unless somebody answers there. @throws CloudError as {@link listenBus}. */
+export async function clearPath(socketPath: string): Promise<void> {
   checkSocketPath(socketPath)
   const found = lstatSync(socketPath, { throwIfNoEntry: false })
   if (found === undefined) return
@@ -137,7 +142,7 @@ function answers(socketPath: string): Promise<boolean> {
   })
 }
 
-function listening(server: Server, socketPath: string): Promise<void> {
+export function listening(server: Server, socketPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (cause: Error): void => {
       const code =

@@ -1,55 +1,77 @@
 import type { Actor } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
-import type { CallFacts } from './call.js'
+import type { CallFacts } from './call-scope.js'
+import { isActor } from './caller-claim.js'
+import { checkedTraceparent, checkedTracestate, type TraceFacts } from './trace.js'
 
-/** Names of the headers that carry a call over the bus. */
-const names = { trace: 'trace', tenant: 'tenant', actor: 'actor', key: 'idempotency-key' } as const
+type Headers = Readonly<Record<string, string>>
 
-/** Header of an answer that is an error. */
-export const errorAnswer = { error: '1' } as const
+/** Names of the headers that carry a call over the bus. All are optional: a plain client needs none. */
+export const headerNames = {
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
+  tenant: 'tenant',
+  actor: 'actor',
+  key: 'idempotency-key',
+  /** A signed claim, see {@link CallerSigner}; servers with a verifier believe nothing else. */
+  caller: 'caller',
+  /** Of the contract as the caller knows it, `x.y.z`. */
+  version: 'contract-version',
+} as const
 
-export function headersOf(facts: CallFacts): Readonly<Record<string, string>> {
-  const headers: Record<string, string> = { trace: facts.traceId }
-  if (facts.tenant !== undefined) headers[names.tenant] = facts.tenant
+/** What of a call goes into headers. */
+export interface CarriedCall {
+  readonly facts: CallFacts
+  readonly trace: TraceFacts
+  readonly version: string
+  readonly claim: string | undefined
+}
+
+export function headersOf({ facts, trace, version, claim }: CarriedCall): Headers {
+  const headers: Record<string, string> = { traceparent: trace.traceparent, 'contract-version': version }
+  if (trace.tracestate !== undefined) headers[headerNames.tracestate] = trace.tracestate
+  if (facts.tenant !== undefined) headers[headerNames.tenant] = facts.tenant
   if (facts.actor !== undefined)
-    headers[names.actor] = JSON.stringify({ id: facts.actor.id, scopes: facts.actor.scopes })
-  if (facts.idempotencyKey !== undefined) headers[names.key] = facts.idempotencyKey
+    headers[headerNames.actor] = JSON.stringify({ id: facts.actor.id, scopes: facts.actor.scopes })
+  if (facts.idempotencyKey !== undefined) headers[headerNames.key] = facts.idempotencyKey
+  if (claim !== undefined) headers[headerNames.caller] = claim
   return headers
 }
 
-/** What the headers of a call say. */
-export interface CarriedFacts {
-  readonly traceId: string | undefined
-  readonly tenant: string | undefined
-  readonly actor: Actor | undefined
-  readonly idempotencyKey: string | undefined
+/** What the headers say a call is part of; undefined when they say nothing that can be read. */
+export function traceIn(headers: Headers): TraceFacts | undefined {
+  const traceparent = checkedTraceparent(headers[headerNames.traceparent])
+  if (traceparent === undefined) return undefined
+  const tracestate = checkedTracestate(headers[headerNames.tracestate])
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
 /** @throws CloudError `core.contract.invalid-input` when the actor is not one. */
-export function factsIn(headers: Readonly<Record<string, string>>): CarriedFacts {
-  const actor = headers[names.actor]
-  return {
-    traceId: headers[names.trace],
-    tenant: headers[names.tenant],
-    actor: actor === undefined ? undefined : parseActor(actor),
-    idempotencyKey: headers[names.key],
-  }
-}
-
-function parseActor(text: string): Actor {
+export function actorIn(headers: Headers): Actor | undefined {
+  const text = headers[headerNames.actor]
+  if (text === undefined) return undefined
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
     value = undefined
   }
-  if (typeof value === 'object' && value !== null && 'id' in value && 'scopes' in value) {
-    const { id, scopes } = value
-    if (typeof id === 'string' && Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string')) {
-      return { id, scopes: scopes as readonly string[] }
-    }
-  }
+  if (isActor(value)) return { id: value.id, scopes: value.scopes }
   throw new CloudError('core.contract.invalid-input', 'the actor of the call is malformed', { field: 'actor' })
+}
+
+/** Headers of an answer that is an error: ours, and those by which clients of NATS services know one. */
+export function errorHeaders(status: number, code: string, message: string): Headers {
+  return {
+    error: '1',
+    'nats-service-error': `${code}: ${message}`.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 500),
+    'nats-service-error-code': String(status),
+  }
+}
+
+/** True for the answer of a call that failed; its payload is an error body. */
+export function isError(headers: Headers): boolean {
+  return headers.error !== undefined
 }
 
 export function encodeJson(value: unknown): Uint8Array {

@@ -1,17 +1,19 @@
-import { setMaxListeners } from 'node:events'
 import type { Clock } from '../kernel/clock.js'
 import type { Actor, CallContext, CallOptions } from '../kernel/context.js'
-import { Deadlines } from '../kernel/deadlines.js'
 import { CloudError, type ErrorBody } from '../kernel/errors.js'
-import type { Ids } from '../kernel/ids.js'
 import type { Logger } from '../kernel/logger.js'
+import { type CallFacts, type CallPlace, CallScope, parentOf } from './call-scope.js'
 import type { Contract, Handlers, Method } from './contract.js'
-import { newTraceId } from './trace.js'
+import type { CallSpan, OperationObserver } from './observer.js'
+import { checkedTraceparent, checkedTracestate } from './trace.js'
 
 /** Milliseconds a call may take when neither caller nor contract says. */
 export const defaultDeadlineMs = 10_000
+/** The same for a method with streams. */
+export const defaultStreamMs = 300_000
 
-type AnyHandler = (input: unknown, context: CallContext) => Promise<unknown>
+/** A handler without its types. Methods with incoming items get them last. */
+export type AnyHandler = (input: unknown, context: CallContext, items?: AsyncIterable<unknown>) => unknown
 
 /** A method with what serves it. */
 export interface Operation {
@@ -28,37 +30,35 @@ export function operationsOf<C extends Contract>(contract: C, handlers: Handlers
   return new Map(
     Object.entries(contract.methods).map(([name, method]) => {
       if (typeof table[name] !== 'function') throw new Error(`${contract.name}: no handler for ${name}`)
-      const handler: AnyHandler = (input, context) => (table as Record<string, AnyHandler>)[name]!(input, context)
+      const handler: AnyHandler = (input, context, items) =>
+        (table as Record<string, AnyHandler>)[name]!(input, context, items)
       return [name, { label: `${contract.name}.${name}`, name, method, handler }]
     }),
   )
 }
 
-/** What is known of one call before its handler runs. */
-export interface CallFacts {
-  readonly traceId: string
-  readonly deadline: number
-  readonly tenant?: string | undefined
-  readonly actor?: Actor | undefined
-  readonly idempotencyKey?: string | undefined
-  /** Ends the call early. */
-  readonly signal?: AbortSignal | undefined
-  /** Signal for the handler when the surface has one of its own that also ends at the deadline. */
-  readonly handlerSignal?: (() => AbortSignal) | undefined
-}
-
 /** The facts of a call that starts in this process. */
-export function factsOf(options: CallOptions | undefined, method: Method, clock: Clock, ids: Ids): CallFacts {
-  const deadline = options?.deadline ?? clock.now() + (method.deadlineMs ?? defaultDeadlineMs)
-  if (options === undefined) return { traceId: newTraceId(ids), deadline }
+export function factsOf(options: CallOptions | undefined, method: Method, clock: Clock): CallFacts {
+  const now = clock.now()
+  if (options === undefined) return { deadline: now + deadlineMsOf(method), now }
+  const deadline = options.deadline ?? now + deadlineMsOf(method)
+  const traceparent = options.traceparent === undefined ? undefined : checkedTraceparent(options.traceparent)
   return {
-    traceId: options.traceId ?? newTraceId(ids),
     deadline,
+    now,
+    traceparent,
+    tracestate: traceparent === undefined ? undefined : checkedTracestate(options.tracestate),
+    traceId: options.traceId,
     tenant: options.tenant,
     actor: options.actor,
     idempotencyKey: options.idempotencyKey,
     signal: options.signal,
   }
+}
+
+/** Milliseconds a call of the method may take when the caller says nothing. */
+export function deadlineMsOf(method: Method): number {
+  return method.deadlineMs ?? (method.stream === undefined ? defaultDeadlineMs : defaultStreamMs)
 }
 
 /** @throws CloudError `core.contract.forbidden` when there is an actor and it lacks the scope. */
@@ -70,101 +70,95 @@ export function checkScope({ label, method }: Operation, actor: Actor | undefine
   })
 }
 
-const sharedDeadlines = new WeakMap<Clock, Deadlines>()
-
-/** One set of deadlines for all calls on a clock. */
-export function deadlinesOn(clock: Clock): Deadlines {
-  let deadlines = sharedDeadlines.get(clock)
-  if (deadlines === undefined) {
-    deadlines = new Deadlines(clock)
-    sharedDeadlines.set(clock, deadlines)
-  }
-  return deadlines
+/** The code an error counts under. */
+export function codeOf(error: unknown): string {
+  return CloudError.is(error) ? error.code : 'core.kernel.internal'
 }
 
 /**
  * Runs the handler of one call. Ends at the deadline or when the caller cancels, even if the handler goes on:
  * it was told by its signal. Errors of the handler come out as they are.
+ * @param span - of the call, when somebody traces: the handler runs within it.
  */
-export function runCall(operation: Operation, input: unknown, facts: CallFacts, clock: Clock): Promise<unknown> {
+export function runCall(
+  operation: Operation,
+  input: unknown,
+  facts: CallFacts,
+  place: CallPlace,
+  span?: CallSpan,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const { signal } = facts
-    const wait = facts.deadline - clock.now()
-    if (signal?.aborted === true) throw cancellation(operation.label, signal)
-    if (!(wait > 0)) throw lateness(operation.label)
-    const deadlines = deadlinesOn(clock)
-    const state: RunState = { over: false, controller: undefined, ended: undefined }
-    const finish = (): boolean => {
-      if (state.over) return false
-      state.over = true
-      deadlines.remove(timer)
-      if (signal !== undefined) signal.removeEventListener('abort', onAbort)
-      return true
-    }
-    const cut = (error: CloudError): void => {
-      if (!finish()) return
-      state.ended = error
-      state.controller?.abort(error)
-      reject(error)
-    }
-    const onAbort = (): void => cut(cancellation(operation.label, signal as AbortSignal))
-    const timer = deadlines.add(wait, () => cut(lateness(operation.label)))
-    if (signal !== undefined) {
-      setMaxListeners(0, signal)
-      signal.addEventListener('abort', onAbort)
-    }
-    let outcome: Promise<unknown>
+    const scope = new CallScope(operation.label, facts, place, reject)
+    let outcome: unknown
     try {
-      outcome = operation.handler(input, contextOf(facts, state))
+      outcome = begin(operation, input, scope, span)
     } catch (error) {
-      if (finish()) reject(error)
+      if (CallScope.end(scope)) reject(error)
       return
     }
-    Promise.resolve(outcome).then(
-      value => finish() && resolve(value),
-      (error: unknown) => finish() && reject(error),
+    if (!isThenable(outcome)) {
+      if (CallScope.end(scope)) resolve(outcome)
+      return
+    }
+    outcome.then(
+      value => CallScope.end(scope) && resolve(value),
+      (error: unknown) => CallScope.end(scope) && reject(error),
     )
   })
 }
 
-interface RunState {
-  over: boolean
-  controller: AbortController | undefined
-  ended: CloudError | undefined
+/** The same for a caller in this process: seen by an observer, and errors nobody threw on purpose are wrapped. */
+export function runLocalCall(
+  operation: Operation,
+  input: unknown,
+  facts: CallFacts,
+  place: CallPlace,
+  observer: OperationObserver,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let scope: CallScope | undefined
+    const span = observer.begin(parentOf(facts, place.ids))
+    const end = (code: string | undefined): void =>
+      observer.end(scope === undefined ? 0 : place.clock.monotonic() - CallScope.startedAt(scope), code, span)
+    const fail = (error: unknown): void => {
+      const shown = localError(error, operation)
+      end(shown.code)
+      reject(shown)
+    }
+    let outcome: unknown
+    try {
+      checkScope(operation, facts.actor)
+      scope = new CallScope(operation.label, facts, place, fail)
+      outcome = begin(operation, input, scope, span)
+    } catch (error) {
+      if (scope === undefined || CallScope.end(scope)) fail(error)
+      return
+    }
+    const running = scope
+    const done = (value: unknown): void => {
+      if (!CallScope.end(running)) return
+      end(undefined)
+      resolve(value)
+    }
+    if (isThenable(outcome)) outcome.then(done, error => CallScope.end(running) && fail(error))
+    else done(outcome)
+  })
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-
-function contextOf(facts: CallFacts, state: RunState): CallContext {
-  // Signals are dear and most handlers never look at theirs: it is made on first use.
-  const context: Mutable<CallContext> = {
-    traceId: facts.traceId,
-    deadline: facts.deadline,
-    get signal() {
-      if (facts.handlerSignal !== undefined) return facts.handlerSignal()
-      if (state.controller === undefined) {
-        state.controller = new AbortController()
-        setMaxListeners(0, state.controller.signal)
-        if (state.ended !== undefined) state.controller.abort(state.ended)
-      }
-      return state.controller.signal
-    },
-  }
-  if (facts.tenant !== undefined) context.tenant = facts.tenant
-  if (facts.actor !== undefined) context.actor = facts.actor
-  if (facts.idempotencyKey !== undefined) context.idempotencyKey = facts.idempotencyKey
-  return context
+/** Calls the handler, within the span when there is one. */
+function begin(operation: Operation, input: unknown, scope: CallScope, span: CallSpan | undefined): unknown {
+  if (span === undefined) return operation.handler(input, scope)
+  CallScope.traced(scope, span.trace)
+  return span.within(() => operation.handler(input, scope))
 }
 
-export function lateness(label: string): CloudError {
-  return new CloudError('core.contract.deadline-exceeded', `${label} did not finish before its deadline`)
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value instanceof Promise) return true
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
-export function cancellation(label: string, signal: AbortSignal): CloudError {
-  const reason: unknown = signal.reason
-  if (CloudError.is(reason)) return reason
-  return new CloudError('core.contract.cancelled', `the call of ${label} was cancelled`, { cause: reason })
-}
+/** An observer for surfaces that nobody observes. */
+export const unobserved: OperationObserver = { begin: () => undefined, end: () => undefined }
 
 /**
  * What a caller outside this process may see of an error. Errors nobody threw on purpose are logged here and hidden:
@@ -172,7 +166,7 @@ export function cancellation(label: string, signal: AbortSignal): CloudError {
  */
 export function publicError(
   error: unknown,
-  operation: Operation,
+  operation: Pick<Operation, 'label'>,
   traceId: string,
   logger: Logger,
 ): ErrorBody & { readonly status: number } {

@@ -112,9 +112,10 @@ function sampleHandlers(): { readonly handlers: Handlers<typeof sampleContract>;
     },
     hang: (_, context) => new Promise(() => started(context)),
     async context(_, context) {
-      const { signal, ...seen } = context
-      assert.equal(signal.aborted, false)
-      return seen as Static<typeof Seen>
+      assert.equal(context.signal.aborted, false)
+      const { traceId, deadline, tenant, actor, idempotencyKey } = context
+      const seen = { traceId, deadline, tenant, actor, idempotencyKey }
+      return Object.fromEntries(Object.entries(seen).filter(([, value]) => value !== undefined)) as Static<typeof Seen>
     },
     secret: async () => 'treasure',
   }

@@ -3,10 +3,12 @@ import type { Actor } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Ids } from '../kernel/ids.js'
 import type { Logger } from '../kernel/logger.js'
-import { type CallFacts, checkScope, defaultDeadlineMs, type Operation, publicError, runCall } from './call.js'
+import { checkScope, codeOf, defaultDeadlineMs, type Operation, publicError, runCall } from './call.js'
+import { type CallFacts, type CallPlace, callPlace } from './call-scope.js'
 import { readHttpInput } from './http-input.js'
 import { type HttpMatch, HttpRoutes, type HttpService } from './http-routes.js'
-import { newTraceId, traceIdOf, traceparentOf } from './trace.js'
+import type { CallObserver, CallSpan } from './observer.js'
+import { checkedTraceparent, checkedTracestate, newTraceId, type TraceFacts, traceparentOf } from './trace.js'
 import { checkInput } from './validation.js'
 
 /** Header names in lower case; several values of one name are a list, as `node:http` gives them. */
@@ -56,16 +58,23 @@ export interface HttpApiOptions {
   readonly logger: Logger
   /** Default 1 MiB. */
   readonly maxBodyBytes?: number
+  readonly observer?: CallObserver
 }
 
 /**
  * The HTTP API of contracts. JSON in and out; errors are `{ "error": { code, message, retryable, field?, details?, traceId } }`
- * with the status of the code. Takes `Idempotency-Key`, `traceparent` and `x-deadline-ms` (milliseconds from now, at most
- * the method's own). A method with a scope answers 401 without an actor and 403 when the actor lacks it.
+ * with the status of the code. Takes `Idempotency-Key`, `traceparent`, `tracestate` and `x-deadline-ms` (milliseconds from
+ * now, at most the method's own). Methods with a stream are not part of it. A method with a scope answers 401 without an actor and 403 when the actor lacks it.
  */
 export function createHttpApi(options: HttpApiOptions): HttpApi {
   const basePath = (options.basePath ?? '').replace(/\/$/, '')
-  const routes = new HttpRoutes({ services: options.services, basePath, rpc: options.rpc ?? false })
+  const routes = new HttpRoutes({
+    services: options.services,
+    basePath,
+    rpc: options.rpc ?? false,
+    observer: options.observer,
+  })
+  const place = callPlace(options.clock, options.ids)
   const maxBodyBytes = options.maxBodyBytes ?? 1_048_576
   const find = (method: string, path: string) => routes.find(method === 'HEAD' ? 'GET' : method, path)
   return {
@@ -77,7 +86,8 @@ export function createHttpApi(options: HttpApiOptions): HttpApi {
     async handle(request) {
       const found = find(request.method, request.path)
       if (found === undefined) return undefined
-      const traceId = traceIdOf(headerOf(request.headers, 'traceparent')) ?? newTraceId(options.ids)
+      const said = traceOf(request.headers)
+      const traceId = said?.traceparent.slice(3, 35) ?? newTraceId(options.ids)
       const headers = baseHeaders(traceId, options.ids)
       if ('allow' in found) {
         const error = new CloudError('core.contract.method-not-allowed', `${request.method} is not possible here`)
@@ -86,28 +96,45 @@ export function createHttpApi(options: HttpApiOptions): HttpApi {
           errorAnswer(error, placeless, traceId, { ...headers, allow: allowed(found.allow) }, options.logger),
         )
       }
-      const { operation, status } = found.route
+      const { operation, status, observer } = found.route
+      const started = options.clock.monotonic()
+      const span = observer.begin(said)
+      const ended = (code: string | undefined): void => observer.end(options.clock.monotonic() - started, code, span)
       try {
-        const output = await call(found, request, traceId, options, maxBodyBytes)
+        const trace = said ?? span?.trace ?? { traceparent: headers.traceparent as string }
+        const output = await call(found, request, { trace, span, place, maxBodyBytes })
         const empty = status === 204 || output === undefined
-        return withoutBodyOf(request, {
-          status: empty ? 204 : status,
-          headers,
-          body: empty ? '' : JSON.stringify(output),
-        })
+        const body = empty ? '' : JSON.stringify(output)
+        ended(undefined)
+        return withoutBodyOf(request, { status: empty ? 204 : status, headers, body })
       } catch (error) {
+        ended(codeOf(error))
         return withoutBodyOf(request, errorAnswer(error, operation, traceId, headers, options.logger))
       }
     },
   }
 }
 
+interface HttpCall {
+  readonly trace: TraceFacts
+  readonly span: CallSpan | undefined
+  readonly place: CallPlace
+  readonly maxBodyBytes: number
+}
+
+/** What the caller says the request is part of. */
+function traceOf(headers: HttpHeaders): TraceFacts | undefined {
+  const traceparent = checkedTraceparent(headerOf(headers, 'traceparent'))
+  if (traceparent === undefined) return undefined
+  const { tracestate: given } = headers
+  const tracestate = checkedTracestate(typeof given === 'object' ? given.join(',') : given)
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
+}
+
 async function call(
   match: HttpMatch,
   request: HttpApiRequest,
-  traceId: string,
-  options: HttpApiOptions,
-  maxBodyBytes: number,
+  { trace, span, place, maxBodyBytes }: HttpCall,
 ): Promise<unknown> {
   const { operation } = match.route
   const { actor } = request
@@ -120,8 +147,9 @@ async function call(
   checkScope(operation, actor)
   if (request.body.length > maxBodyBytes) throw tooLarge(maxBodyBytes)
   const facts: CallFacts = {
-    traceId,
-    deadline: options.clock.now() + waitOf(request.headers, operation),
+    traceparent: trace.traceparent,
+    tracestate: trace.tracestate,
+    deadline: place.clock.now() + waitOf(request.headers, operation),
     actor,
     idempotencyKey: idempotencyKeyOf(request.headers),
     signal: request.signal,
@@ -132,7 +160,7 @@ async function call(
     body: request.body,
   })
   checkInput(operation.method.input, input, operation.label)
-  return runCall(operation, input, facts, options.clock)
+  return runCall(operation, input, facts, place, span)
 }
 
 export function tooLarge(maxBodyBytes: number): CloudError {

@@ -2,10 +2,10 @@ import type { Clock } from '../kernel/clock.js'
 import type { CallOptions } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Ids } from '../kernel/ids.js'
-import { errorBodyOf } from './bus-client.js'
-import { type CallFacts, cancellation, deadlinesOn, factsOf, lateness } from './call.js'
+import { factsOf } from './call.js'
+import { type CallFacts, cancellation, deadlinesOn, lateness, traceOf } from './call-scope.js'
 import type { Client, Contract, Method } from './contract.js'
-import { traceparentOf } from './trace.js'
+import { errorBodyOf } from './error-body.js'
 
 /** The part of the platform's `fetch` that the client needs. */
 export type Fetch = (
@@ -32,16 +32,23 @@ export interface HttpClientOptions<C extends Contract> {
 /**
  * A client over HTTP: at the method's own place when it has one, else below `/rpc`. Tenant and actor are what the token
  * says, so those options have no effect. Beyond the errors of the contract: `core.contract.unavailable` when nobody answers.
+ * Methods with a stream are not offered over HTTP: calling one fails with `core.bus.unsupported`.
  */
 export function httpClient<C extends Contract>(options: HttpClientOptions<C>): Client<C> {
-  const { contract, clock, ids } = options
+  const { contract, clock } = options
   const client: Record<string, (input: unknown, call?: CallOptions) => Promise<unknown>> = {}
   for (const [name, method] of Object.entries(contract.methods)) {
     const label = `${contract.name}.${name}`
+    if (method.stream !== undefined) {
+      client[name] = () => {
+        throw new CloudError('core.bus.unsupported', `${label} has a stream and is not offered over HTTP`)
+      }
+      continue
+    }
     client[name] = (input, call) =>
-      send(placeOf(method, `/rpc/${contract.name}/${name}`, input), label, factsOf(call, method, clock, ids), options)
+      send(placeOf(method, `/rpc/${contract.name}/${name}`, input), label, factsOf(call, method, clock), options)
   }
-  return client as Client<C>
+  return client as unknown as Client<C>
 }
 
 interface Place {
@@ -114,13 +121,14 @@ function headersOf<C extends Contract>(
   options: HttpClientOptions<C>,
 ): Record<string, string> {
   const token = typeof options.token === 'function' ? options.token() : options.token
-  const traceparent = traceparentOf(facts.traceId, options.ids)
+  const { traceparent, tracestate } = traceOf(facts, options.ids)
   return {
     accept: 'application/json',
     'x-deadline-ms': String(Math.min(Math.ceil(wait), 999_999_999)),
     ...(place.body === undefined ? {} : { 'content-type': 'application/json' }),
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(traceparent === undefined ? {} : { traceparent }),
+    traceparent,
+    ...(tracestate === undefined ? {} : { tracestate }),
     ...(facts.idempotencyKey === undefined ? {} : { 'idempotency-key': facts.idempotencyKey }),
   }
 }

@@ -1,7 +1,8 @@
 import type { CallContext } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
-import { type Operation, operationsOf } from './call.js'
+import { type Operation, operationsOf, unobserved } from './call.js'
 import type { Contract, Handlers, HttpVerb } from './contract.js'
+import type { CallObserver, OperationObserver } from './observer.js'
 
 /** One contract with what serves it: its `Handlers`, typed loosely here so that a list can hold several contracts. */
 export interface HttpService {
@@ -17,6 +18,7 @@ export function httpService<C extends Contract>(contract: C, handlers: Handlers<
 /** A method at its place. */
 interface HttpRoute {
   readonly operation: Operation
+  readonly observer: OperationObserver
   readonly status: number
   /** Names of the path's parameters in order. */
   readonly parameters: readonly string[]
@@ -48,13 +50,19 @@ export class HttpRoutes {
     readonly services: readonly HttpService[]
     readonly basePath: string
     readonly rpc: boolean
+    readonly observer?: CallObserver | undefined
   }) {
     this.#basePath = options.basePath
     for (const { contract, handlers } of options.services) {
       for (const operation of operationsOf(contract, handlers as unknown as Handlers<Contract>).values()) {
-        const { http } = operation.method
-        if (http !== undefined) this.#add(http.verb, http.path, operation, http.status ?? 200)
-        if (options.rpc) this.#add('POST', `/rpc/${contract.name}/${operation.name}`, operation, 200)
+        const { http, stream } = operation.method
+        // Items do not fit one body of JSON: methods with a stream are called over the bus.
+        if (stream !== undefined) continue
+        const { name, version } = contract
+        const seen = { contract: name, version, method: operation.name, surface: 'http', side: 'server' } as const
+        const served = { operation, observer: options.observer?.operation(seen) ?? unobserved }
+        if (http !== undefined) this.#add(http.verb, http.path, served, http.status ?? 200)
+        if (options.rpc) this.#add('POST', `/rpc/${name}/${operation.name}`, served, 200)
       }
     }
   }
@@ -71,7 +79,7 @@ export class HttpRoutes {
     return route === undefined ? { allow: [...node.verbs.keys()] } : { route, values }
   }
 
-  #add(verb: HttpVerb, path: string, operation: Operation, status: number): void {
+  #add(verb: HttpVerb, path: string, served: Pick<HttpRoute, 'operation' | 'observer'>, status: number): void {
     const parameters: string[] = []
     let node = this.#root
     for (const segment of path.split('/').slice(1)) {
@@ -89,8 +97,8 @@ export class HttpRoutes {
     }
     const taken = node.verbs.get(verb)
     if (taken !== undefined)
-      throw new Error(`${verb} ${path} is claimed by ${taken.operation.label} and ${operation.label}`)
-    node.verbs.set(verb, { operation, status, parameters, fromQuery: verb === 'GET' || verb === 'DELETE' })
+      throw new Error(`${verb} ${path} is claimed by ${taken.operation.label} and ${served.operation.label}`)
+    node.verbs.set(verb, { ...served, status, parameters, fromQuery: verb === 'GET' || verb === 'DELETE' })
   }
 }
 

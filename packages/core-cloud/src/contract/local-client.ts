@@ -1,30 +1,39 @@
 import type { Clock } from '../kernel/clock.js'
 import type { CallOptions } from '../kernel/context.js'
 import type { Ids } from '../kernel/ids.js'
-import { checkScope, factsOf, localError, operationsOf, runCall } from './call.js'
+import { factsOf, operationsOf, runLocalCall, unobserved } from './call.js'
+import { callPlace } from './call-scope.js'
 import type { Client, Contract, Handlers } from './contract.js'
+import { localStream } from './local-stream.js'
+import type { CallObserver } from './observer.js'
+
+export interface LocalClientOptions<C extends Contract> {
+  readonly contract: C
+  readonly handlers: Handlers<C>
+  readonly clock: Clock
+  readonly ids: Ids
+  readonly observer?: CallObserver
+}
 
 /**
  * A client of a service in this process: the handler is called directly, nothing is serialised or validated.
  * Deadline, cancellation and context are the same as over the bus. The scope is checked when an actor is given.
  */
-export function localClient<C extends Contract>(options: {
-  readonly contract: C
-  readonly handlers: Handlers<C>
-  readonly clock: Clock
-  readonly ids: Ids
-}): Client<C> {
-  const { clock, ids } = options
-  const client: Record<string, (input: unknown, call?: CallOptions) => Promise<unknown>> = {}
-  for (const [name, operation] of operationsOf(options.contract, options.handlers)) {
-    client[name] = async (input, call) => {
-      checkScope(operation, call?.actor)
-      try {
-        return await runCall(operation, input, factsOf(call, operation.method, clock, ids), clock)
-      } catch (error) {
-        throw localError(error, operation)
-      }
-    }
+export function localClient<C extends Contract>(options: LocalClientOptions<C>): Client<C> {
+  const { contract, clock, ids } = options
+  const place = callPlace(clock, ids)
+  const client: Record<string, (...args: never[]) => unknown> = {}
+  for (const [name, operation] of operationsOf(contract, options.handlers)) {
+    const { name: of, version } = contract
+    const observer =
+      options.observer?.operation({ contract: of, version, method: name, surface: 'local', side: 'server' }) ??
+      unobserved
+    const { method } = operation
+    client[name] =
+      method.stream === undefined
+        ? (input: unknown, call?: CallOptions) =>
+            runLocalCall(operation, input, factsOf(call, method, clock), place, observer)
+        : localStream(operation, method.stream, place, observer)
   }
   return client as Client<C>
 }

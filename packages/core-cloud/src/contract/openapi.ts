@@ -70,12 +70,21 @@ export function openApiDocument(options: OpenApiOptions): JsonObject {
     servers: options.servers.map(({ url, description }) => ({ url, ...optional('description', description) })),
     tags: options.contracts.filter(hasPlace).map(({ name }) => ({ name })),
     paths,
+    ...notOffered(options.contracts),
     components: { schemas: { Error: errorSchema }, securitySchemes: schemes },
   }
 }
 
 function hasPlace(contract: Contract): boolean {
   return Object.values(contract.methods).some(method => method.http !== undefined)
+}
+
+/** Methods with a stream are called over the bus: a reader of the document should not look for them in vain. */
+function notOffered(contracts: readonly Contract[]): JsonObject {
+  const names = contracts.flatMap(({ name, methods }) =>
+    Object.entries(methods).flatMap(([method, { stream }]) => (stream === undefined ? [] : [`${name}.${method}`])),
+  )
+  return names.length === 0 ? {} : { 'x-not-offered-over-http': names }
 }
 
 function operationOf(contract: Contract, name: string, method: Method, scheme: string): JsonObject {

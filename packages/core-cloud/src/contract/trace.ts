@@ -1,7 +1,14 @@
 import type { Ids } from '../kernel/ids.js'
 
 const traceIdForm = /^(?!0{32})[0-9a-f]{32}$/
-const traceparentForm = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
+const traceparentForm = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+const knownLength = 55
+
+/** What a tracing system learns from a caller. Both values are well-formed. */
+export interface TraceFacts {
+  readonly traceparent: string
+  readonly tracestate?: string
+}
 
 /** A trace id after W3C Trace Context: 32 hexadecimal digits. Not a secret. */
 export function newTraceId(ids: Ids): string {
@@ -10,14 +17,63 @@ export function newTraceId(ids: Ids): string {
 
 /** @returns the trace id of a `traceparent` header, or undefined when it is missing or malformed. */
 export function traceIdOf(traceparent: string | undefined): string | undefined {
-  if (traceparent === undefined) return undefined
-  const id = traceparentForm.exec(traceparent)?.[1]
-  return id !== undefined && traceIdForm.test(id) ? id : undefined
+  return checkedTraceparent(traceparent)?.slice(3, 35)
 }
 
 /** A `traceparent` header with a span id of its own; undefined when the trace id is not of the W3C form. */
 export function traceparentOf(traceId: string, ids: Ids): string | undefined {
   return traceIdForm.test(traceId) ? `00-${traceId}-${hex(ids)}${hex(ids)}-01` : undefined
+}
+
+/** True for 32 lower-case hexadecimal digits that are not all zero. */
+export function isTraceId(text: string): boolean {
+  return traceIdForm.test(text)
+}
+
+/**
+ * Reads a `traceparent` header (W3C Trace Context, section 3.2.2) and gives it back as version 00 with the flags that are
+ * known (sampled, random). Of a later version the known part counts.
+ * @returns undefined when it is missing or malformed: the receiver then begins a trace of its own.
+ */
+export function checkedTraceparent(text: string | undefined): string | undefined {
+  if (text === undefined || text.length < knownLength || text.length > 512) return undefined
+  // What our own callers send needs no second look at its parts.
+  const match = traceparentForm.exec(text)
+  if (match === null) return undefined
+  const version = match[1] as string
+  if (version === 'ff' || (version === '00' && text.length !== knownLength)) return undefined
+  if (version === '00' && (text.endsWith('-01') || text.endsWith('-00'))) return text
+  const flags = Number.parseInt(match[4] as string, 16) & 3
+  return `00-${match[2]}-${match[3]}-0${flags}`
+}
+
+const memberForm =
+  /^([a-z0-9][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])$/
+const maxStateLength = 512
+const maxMembers = 32
+
+/**
+ * Reads a `tracestate` header (W3C Trace Context, section 3.3). Of one longer than 512 characters, members over 128 go
+ * first, then those at the end.
+ * @returns undefined when it is missing, empty or malformed: it is left out then, and the trace goes on.
+ */
+export function checkedTracestate(text: string | undefined): string | undefined {
+  if (text === undefined || text.length > 8_192) return undefined
+  const members = text
+    .split(',')
+    .map(member => member.replace(/^[ \t]+|[ \t]+$/g, ''))
+    .filter(member => member !== '')
+  if (members.length === 0 || members.length > maxMembers) return undefined
+  const keys = new Set<string>()
+  for (const member of members) {
+    const key = memberForm.exec(member)?.[1]
+    if (key === undefined || keys.has(key)) return undefined
+    keys.add(key)
+  }
+  let kept = members
+  if (kept.join(',').length > maxStateLength) kept = kept.filter(member => member.length <= 128)
+  while (kept.join(',').length > maxStateLength) kept = kept.slice(0, -1)
+  return kept.length === 0 ? undefined : kept.join(',')
 }
 
 const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

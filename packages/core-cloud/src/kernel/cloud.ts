@@ -125,17 +125,19 @@ async function startAll(
   for (const service of services) await service.serve(bus)
 }
 
-type AnyCall = (input: unknown, options?: unknown) => Promise<unknown>
+type AnyCall = (...args: readonly unknown[]) => unknown
 
 /** A client that finds out at its first call where the service is. */
 function lateClient<C extends Contract>(contract: C, find: () => Client<C>): Client<C> {
   let found: Readonly<Record<string, AnyCall>> | undefined
   const client: Record<string, AnyCall> = {}
-  for (const name of Object.keys(contract.methods)) {
-    client[name] = async (input, options) => {
+  for (const [name, { stream }] of Object.entries(contract.methods)) {
+    const call: AnyCall = (...args) => {
       found ??= find() as unknown as Readonly<Record<string, AnyCall>>
-      return (found[name] as AnyCall)(input, options)
+      return (found[name] as AnyCall)(...args)
     }
+    // What streams out is an iterable, not a promise of one.
+    client[name] = stream === 'out' || stream === 'both' ? call : async (...args) => call(...args)
   }
   return client as Client<C>
 }

@@ -9,7 +9,12 @@ export interface Actor {
  * Deadlines are absolute epoch milliseconds so that they survive hops.
  */
 export interface CallContext {
+  /** 32 hexadecimal digits: the trace id of `traceparent`. */
   readonly traceId: string
+  /** W3C Trace Context of the call being served; nested calls send it on. */
+  readonly traceparent?: string
+  /** What tracing systems add to it; at most 512 characters. */
+  readonly tracestate?: string
   /** The site or platform part on whose behalf the call runs; undefined inside a site's own program. */
   readonly tenant?: string
   readonly actor?: Actor
@@ -24,7 +29,11 @@ export interface CallOptions {
   /** Absolute epoch milliseconds; default now + the method's `deadlineMs`. A nested call never outlives its parent's. */
   readonly deadline?: number
   readonly idempotencyKey?: string
+  /** 32 hexadecimal digits; anything else is replaced by a new one. */
   readonly traceId?: string
+  /** W3C Trace Context of what the call is part of; wins over `traceId`. A malformed one is left out. */
+  readonly traceparent?: string
+  readonly tracestate?: string
   readonly tenant?: string
   readonly actor?: Actor
 }
@@ -38,6 +47,8 @@ export function inherit(context: CallContext): CallOptions {
     },
     deadline: context.deadline,
     traceId: context.traceId,
+    ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
+    ...(context.tracestate === undefined ? {} : { tracestate: context.tracestate }),
     ...(context.tenant === undefined ? {} : { tenant: context.tenant }),
     ...(context.actor === undefined ? {} : { actor: context.actor }),
   }

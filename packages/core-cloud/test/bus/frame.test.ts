@@ -39,8 +39,8 @@ function allFrames(): {
   const peerCalls: Call[] = [
     ['hello', wireVersion, 'tökén'],
     ['publish', 1, 'a.b', headers, payload],
-    ['request', 0xffff_ffff, 1.7e12, 'x'.repeat(255), none, none],
-    ['request', 7, 1.7e12 + 0.5, 'a', headers, payload],
+    ['request', 0xffff_ffff, 1.7e12, 'x'.repeat(255), none, none, false],
+    ['request', 7, 1.7e12 + 0.5, 'a', headers, payload, true],
     ['cancel', 3],
     ['subscribe', 4, 5, 'a.*.>', 'queue'],
     ['subscribe', 4, 6, '>', ''],
@@ -138,6 +138,7 @@ test('a frame that is too short or too long for its fields is refused', async t 
       const open: readonly number[] = [
         FrameType.publish,
         FrameType.request,
+        FrameType.requestMany,
         FrameType.reply,
         FrameType.answered,
         FrameType.deliver,

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Bus, connectBus, listenBus, memoryBus } from '@aaas/core-cloud/bus'
-import { type Actor, type CallOptions, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { type Actor, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { ManualClock } from '@aaas/testing'
 import { test } from 'tap'
 import { type ContractFixture, contractSuite } from '../../src/contract/contract-suite.js'
@@ -18,18 +18,10 @@ import {
   serveContract,
 } from '../../src/contract/index.js'
 import { socketFolder } from '../bus/fixture/processes.js'
+import { actingAs } from './fixture/acting.js'
 
 const ids = systemIds()
 const logger = silentLogger
-
-/** A client that names its actor in every call. */
-function actingAs<C extends Contract>(client: Client<C>, actor: Actor | undefined): Client<C> {
-  if (actor === undefined) return client
-  const calls = Object.entries(client as Record<string, (input: unknown, options?: CallOptions) => Promise<unknown>>)
-  return Object.fromEntries(
-    calls.map(([name, call]) => [name, (input: unknown, options?: CallOptions) => call(input, { ...options, actor })]),
-  ) as Client<C>
-}
 
 test('local', async t => {
   contractSuite(
@@ -39,7 +31,8 @@ test('local', async t => {
       return {
         clock,
         passTime: ms => clock.pass(ms),
-        serve: async (contract, handlers) => actor => actingAs(localClient({ contract, handlers, clock, ids }), actor),
+        serve: async (contract, handlers) => actor =>
+          actingAs(localClient({ contract, handlers, clock, ids }), contract, actor),
         async [Symbol.asyncDispose]() {},
       }
     },
@@ -56,7 +49,7 @@ async function overBus<C extends Contract>(
 ): Promise<(actor?: Actor) => Client<C>> {
   await serveContract({ bus: far, contract, handlers, prefix: 'site.shop', queue: 'sample', clock, logger })
   const client = busClient({ bus: near, contract, prefix: 'site.shop', clock, ids })
-  return actor => actingAs(client, actor)
+  return actor => actingAs(client, contract, actor)
 }
 
 test('memory bus', async t => {

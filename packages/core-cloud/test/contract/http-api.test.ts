@@ -266,7 +266,7 @@ test('trace, deadline and idempotency key come from the headers', async t => {
   for (const traceparent of [
     'nonsense',
     `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`,
-    `01-${traceId}-00f067aa0ba902b7-01`,
+    `ff-${traceId}-00f067aa0ba902b7-01`,
   ]) {
     const fresh = (await send('GET /api/seen', { headers: { traceparent } })).data as { traceId: string }
     t.match(fresh.traceId, /^[0-9a-f]{32}$/)

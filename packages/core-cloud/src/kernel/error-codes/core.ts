@@ -42,6 +42,35 @@ export const coreErrorCodes = {
   'core.bus.disconnected': { status: 503, retryable: true, text: 'The connection to the bus is down.' },
   'core.bus.refused': { status: 403, text: 'The bus refused the connection or the subject for these credentials.' },
   'core.bus.overloaded': { status: 503, retryable: true, text: 'A queue of the bus is full.' },
+  'core.bus.unknown-stream': { status: 404, text: 'No such stream, or no stream has the subject.' },
+  'core.bus.conflict': {
+    status: 409,
+    text: 'The stream, subject or key is not in the state that the call expects.',
+  },
+  'core.bus.stream-full': { status: 507, text: 'The stream or bucket is at its limit and refuses new messages.' },
+  'core.bus.unsupported': { status: 501, text: 'This driver or server cannot do what was asked; the message says what.' },
+  'core.bus.quota-exceeded': {
+    status: 429,
+    retryable: true,
+    text: 'The tenant is over its quota of messages, bytes, subscriptions, stream bytes or calls in flight.',
+  },
+  'core.bus.bad-signature': { status: 401, text: 'What says who calls was changed, is too old, or is not trusted.' },
+  'core.bus.corrupt': {
+    status: 500,
+    text: 'A stored or received message is damaged; the message says where and what to do.',
+  },
+  'core.contract.version-mismatch': {
+    status: 409,
+    text: 'No instance serves a version of the contract that this caller understands.',
+  },
+  'core.contract.flow-violation': {
+    status: 502,
+    text: 'The other end of a stream sent more than it was allowed to, or out of turn.',
+  },
+  'core.contract.stream-lost': {
+    status: 503,
+    text: 'The other end of a stream is gone or was silent for too long; what came before it is valid.',
+  },
   'core.cloudware.invalid-manifest': {
     status: 400,
     text: 'The manifest does not fit its schema; `field` names the place.',
