@@ -1,5 +1,11 @@
 export { findTestEngine } from './engines.js'
 export { type FailPlan, failNth } from './fail-nth.js'
+export {
+  checkLinearizable,
+  type HistoryCall,
+  type LinearizabilityVerdict,
+  type SequentialModel,
+} from './linearizability.js'
 export { ManualClock } from './manual-clock.js'
 export {
   type NatsNode,
@@ -10,4 +16,6 @@ export {
   testCertificate,
 } from './nats-server.js'
 export { seededIds, seededRandom } from './seeded-random.js'
+export { type NetworkFaults, SimNetwork } from './sim-network.js'
+export { Simulation } from './simulation.js'
 export { openTestDatabase, type TestDatabase, testServerUrl } from './test-database.js'

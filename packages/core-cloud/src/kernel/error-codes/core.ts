@@ -71,6 +71,8 @@ export const coreErrorCodes = {
     status: 503,
     text: 'The other end of a stream is gone or was silent for too long; what came before it is valid.',
   },
+  'core.ha.bad-message': { status: 400, text: 'Bytes between members of a group are no message.' },
+  'core.ha.invalid-membership': { status: 400, text: 'The change of members is impossible; `field` and text say why.' },
   'core.cloudware.invalid-manifest': {
     status: 400,
     text: 'The manifest does not fit its schema; `field` names the place.',

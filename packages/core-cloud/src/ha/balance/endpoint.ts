@@ -1,0 +1,15 @@
+/** Somebody who can serve a call. */
+export interface Endpoint {
+  /** Unique among the endpoints of a service. */
+  readonly id: string
+  /** Where it is; absent: everywhere. */
+  readonly zone?: string
+  /** Share of the work relative to the others, 0.01 to 100; default 1. */
+  readonly weight?: number
+}
+
+/** How an attempt ended. `refused`: the endpoint said that it has too much; it did not do anything. */
+export type AttemptOutcome = 'success' | 'failure' | 'refused' | 'cancelled'
+
+/** Milliseconds from a start that nobody knows; never back. */
+export type Millis = number
