@@ -15,7 +15,7 @@ export async function startPair(kind, { dir, nats, atEnd }) {
   const own = join(dir, String(count))
   mkdirSync(own)
   // The hub and the direct path show what they are without a broker.
-  const brokerless = kind === 'ours hub' || kind === 'ours direct'
+  const brokerless = ['ours hub', 'ours direct', 'unix bytes'].includes(kind)
   const env = JSON.stringify({ name: `b${process.pid}-${count}`, dir: own, ...(brokerless ? {} : { nats: nats.url }) })
   const server = alone.has(kind) ? undefined : await start('serve', kind, env, atEnd)
   const client = await start('call', kind, env, atEnd)

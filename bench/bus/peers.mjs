@@ -1,4 +1,7 @@
 // The peers: raw NATS clients, Moleculer, NestJS, and a plain function as the floor in one process.
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { item, itemBytes } from './payload.mjs'
 
 /** The peers are installed beside this file, not with the project. */
@@ -89,12 +92,35 @@ const nest = {
   },
 }
 
+/** What two processes on one machine can do at best: bytes to and fro on a unix socket, nobody looks at them. */
+const unixFloor = {
+  serve(env) {
+    const server = createServer(socket => socket.on('data', bytes => socket.write(bytes)))
+    return once(server.listen(join(env.dir, 'floor')), 'listening')
+  },
+  async connect(env) {
+    const socket = connect(join(env.dir, 'floor'))
+    await once(socket, 'connect')
+    const waiting = []
+    let heard = 0
+    socket.on('data', bytes => {
+      for (heard += bytes.length; heard >= itemBytes.length; heard -= itemBytes.length) waiting.shift()()
+    })
+    return () =>
+      new Promise(resolve => {
+        waiting.push(resolve)
+        socket.write(itemBytes)
+      })
+  },
+}
+
 export const kinds = {
   'nats v2 bytes': raw('nats', false),
   'nats v2 json': raw('nats', true),
   'nats v3 bytes': raw('@nats-io/transport-node', false, { noAsyncTraces: true }),
   moleculer,
   nest,
+  'unix bytes': unixFloor,
   'moleculer local': moleculerLocal,
   function: { connect: async () => () => echo(item) },
 }

@@ -27,6 +27,7 @@ const kinds = [
   'ours nats',
   'ours hub',
   'ours direct',
+  'unix bytes',
   'moleculer local',
   'ours local',
   'function',
@@ -39,7 +40,7 @@ export async function bench({ say, args }) {
   const only = valueOf(args, '--only')?.split(',')
   const chosen = kinds.filter(kind => {
     if (only !== undefined && !only.some(word => kind.includes(word))) return false
-    return peers || kind.startsWith('ours') || kind === 'function'
+    return peers || kind.startsWith('ours') || kind === 'function' || kind === 'unix bytes'
   })
   const rounds = Number(valueOf(args, '--rounds') ?? 5)
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) throw new Error('--rounds takes 1 to 50')
@@ -82,6 +83,8 @@ function ratiosOf(all, measured, streams) {
     ['ours direct', 'nats v2 bytes', 64, 3],
     ['ours direct', 'nats v2 bytes', 1, 5],
     ['ours direct', 'ours hub', 64],
+    ['ours direct', 'unix bytes', 1],
+    ['unix bytes', 'nats v2 bytes', 1],
     ['ours direct', 'nats v2 bytes', 1_024],
     ['ours local', 'moleculer local', 64, 2],
     ['ours local', 'function', 64],

@@ -4,10 +4,15 @@ import type { HeaderBlock } from './headers.js'
 import type { BusIdentity, HubLink, PeerLink } from './link.js'
 
 const slabBytes = 65_536
+/**
+ * So many bytes are handed over at once, without waiting for the turn's end: the other side begins with the first calls
+ * of a burst while this one still makes the last. Waiting for all of it would let only one of the two work at a time.
+ */
+const pieceBytes = 4_096
 
 /**
- * Collects frames in one buffer and hands them over in one piece when the current turn of the program is done,
- * so a burst of calls costs one system call. Fields are bytes in network order; strings that can be long have two
+ * Collects frames in one buffer and hands them over when the current turn of the program is done, or 4 KiB of them are
+ * there: a burst of calls costs few system calls. Fields are bytes in network order; strings that can be long have two
  * length bytes, names and subjects (ASCII) one.
  */
 export class FrameWriter {
@@ -101,6 +106,13 @@ export class FrameWriter {
   close(): void {
     const length = this.#end - this.#frame - 4
     this.#slab.writeUInt32BE(length, this.#frame)
+    if (this.#end - this.#start >= pieceBytes) {
+      // What is scheduled finds nothing, or what comes until then.
+      const scheduled = this.#scheduled
+      this.flush()
+      this.#scheduled = scheduled
+      return
+    }
     if (this.#scheduled) return
     this.#scheduled = true
     // After the promise reactions that are queued now: what they write goes into the same piece.

@@ -6,9 +6,9 @@ import { FrameSplitter, maxFrameBytes, maxHelloBytes, ProtocolError, wireVersion
 import { readPeerFrame } from './frame-reader.js'
 import { FrameWriter, peerLinkOver } from './frame-writer.js'
 import { type BusIdentity, identityForm } from './link.js'
-import type { QuotaDesk } from './quota.js'
-import type { BusQuota } from './quota-limits.js'
-import { attachWithQuota } from './quota-port.js'
+import type { QuotaDesk } from './quota/quota.js'
+import type { BusQuota } from './quota/quota-limits.js'
+import { attachWithQuota } from './quota/quota-port.js'
 import type { Router, RouterPort } from './router.js'
 
 export interface HubConnectionLimits {

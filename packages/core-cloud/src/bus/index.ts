@@ -7,19 +7,19 @@ export type {
   RequestOptions,
   SubscribeOptions,
 } from './bus.js'
-export { directBus } from './direct-bus.js'
-export { issueDirectCredential } from './direct-credential.js'
-export type { DirectListen } from './direct-endpoint.js'
-export type { DirectBus, DirectBusOptions, DirectInfo, DirectLimits } from './direct-options.js'
+export { directBus } from './direct/direct-bus.js'
+export { issueDirectCredential } from './direct/direct-credential.js'
+export type { DirectListen } from './direct/direct-endpoint.js'
+export type { DirectBus, DirectBusOptions, DirectInfo, DirectLimits } from './direct/direct-options.js'
 export type { BusIdentity } from './link.js'
 export { memoryBus } from './memory-bus.js'
-export { type LocalStreams, type OpenStreamsOptions, openStreams } from './open-streams.js'
-export { type QuotaDesk, type QuotaDeskOptions, quotaDesk } from './quota.js'
-export { quotaBus } from './quota-bus.js'
-export type { BusQuota, TenantLimits } from './quota-limits.js'
-export { type NatsTenant, type NatsUser, natsAccounts } from './quota-nats.js'
-export { type RemoteStreamsOptions, remoteStreams } from './remote-streams.js'
-export { type ServeStreamsOptions, type StreamAction, serveStreams } from './serve-streams.js'
+export { type QuotaDesk, type QuotaDeskOptions, quotaDesk } from './quota/quota.js'
+export { quotaBus } from './quota/quota-bus.js'
+export type { BusQuota, TenantLimits } from './quota/quota-limits.js'
+export { type NatsTenant, type NatsUser, natsAccounts } from './quota/quota-nats.js'
+export { type LocalStreams, type OpenStreamsOptions, openStreams } from './stream/open-streams.js'
+export { type RemoteStreamsOptions, remoteStreams } from './stream/remote-streams.js'
+export { type ServeStreamsOptions, type StreamAction, serveStreams } from './stream/serve-streams.js'
 export type {
   Bucket,
   BucketChange,

@@ -3,8 +3,8 @@ import { type Logger, silentLogger } from '../kernel/logger.js'
 import type { Bus } from './bus.js'
 import type { BusIdentity } from './link.js'
 import { PeerBus } from './peer-bus.js'
-import type { BusQuota } from './quota-limits.js'
-import { attachWithQuota } from './quota-port.js'
+import type { BusQuota } from './quota/quota-limits.js'
+import { attachWithQuota } from './quota/quota-port.js'
 import { Router } from './router.js'
 
 /** Calls and commands of one bus without an answer. */

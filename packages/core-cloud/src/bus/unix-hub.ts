@@ -7,7 +7,7 @@ import type { Bus } from './bus.js'
 import { HubConnection, type HubConnectionLimits } from './hub-connection.js'
 import { type BusIdentity, identityForm } from './link.js'
 import { localBus } from './memory-bus.js'
-import type { QuotaDesk } from './quota.js'
+import type { QuotaDesk } from './quota/quota.js'
 import { Router, type RouterLimits } from './router.js'
 
 /** A unix socket's name holds at most this many bytes; more are cut silently by some systems. */

@@ -10,10 +10,10 @@ import { checkedTraceparent, checkedTracestate } from './trace.js'
 /** Milliseconds a call may take when neither caller nor contract says. */
 export const defaultDeadlineMs = 10_000
 /** The same for a method with streams. */
-export const defaultStreamMs = 300_000
+const defaultStreamMs = 300_000
 
 /** A handler without its types. Methods with incoming items get them last. */
-export type AnyHandler = (input: unknown, context: CallContext, items?: AsyncIterable<unknown>) => unknown
+type AnyHandler = (input: unknown, context: CallContext, items?: AsyncIterable<unknown>) => unknown
 
 /** A method with what serves it. */
 export interface Operation {

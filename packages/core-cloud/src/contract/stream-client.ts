@@ -18,7 +18,7 @@ import {
 import type { CheckedLimits, Credit } from './stream-limits.js'
 
 /** How the frames of one stream travel. Errors of the other side are thrown. */
-export interface StreamWire {
+interface StreamWire {
   /** Sends the call itself. */
   open(payload: Uint8Array, signal: AbortSignal): Promise<BusMessage>
   /** Sends a frame to the instance that has the stream. `deadline` is absolute epoch milliseconds. */

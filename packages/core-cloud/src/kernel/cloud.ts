@@ -1,11 +1,16 @@
 import {
   busClient,
+  type CallerSigner,
+  type CallerVerifier,
+  type CallObserver,
   type Client,
   type Contract,
   type Handlers,
   localClient,
   type ServeOptions,
+  type StreamLimits,
   serveContract,
+  type VersionRoutes,
 } from '@aaas/core-cloud/contract'
 import type { Bus } from '../bus/bus.js'
 import type { Clock } from './clock.js'
@@ -29,6 +34,15 @@ export interface CloudOptions {
   readonly prefix?: string
   /** Milliseconds that {@link Cloud.stop} may take; default 10_000. */
   readonly stopMs?: number
+  /** Sees every call, here and over the bus: see `@aaas/core-cloud/telemetry`. */
+  readonly observer?: CallObserver
+  /** Signs for whom calls over the bus are made. */
+  readonly signer?: CallerSigner
+  /** Wants that signature of calls that come over the bus. */
+  readonly verifier?: CallerVerifier
+  /** Which versions of other services get the calls. */
+  readonly routes?: VersionRoutes
+  readonly streams?: StreamLimits
 }
 
 /** How a provided service is on the bus. */
@@ -74,6 +88,8 @@ export function createCloud(options: CloudOptions): Cloud {
   const logger = (options.logger ?? silentLogger).child({ cloud: options.name })
   const prefix = options.prefix ?? options.name
   const lifecycle = new Lifecycle({ clock, ...(options.stopMs === undefined ? {} : { deadlineMs: options.stopMs }) })
+  const { observer, signer, verifier, routes, streams } = options
+  const calling = present({ observer, streams })
   const provided = new Map<string, { readonly client: unknown; readonly serve: (bus: Bus) => Promise<void> }>()
   let started: Promise<void> | undefined
 
@@ -81,7 +97,15 @@ export function createCloud(options: CloudOptions): Cloud {
     const local = provided.get(contract.name)
     if (local !== undefined) return local.client as Client<C>
     if (options.bus !== undefined)
-      return busClient({ bus: options.bus, contract, prefix: use.prefix ?? prefix, clock, ids })
+      return busClient({
+        bus: options.bus,
+        contract,
+        prefix: use.prefix ?? prefix,
+        clock,
+        ids,
+        ...calling,
+        ...present({ signer, routes }),
+      })
     throw new CloudError(
       'core.bus.no-responder',
       `${options.name} does not provide ${contract.name} and has no bus to reach it`,
@@ -95,10 +119,11 @@ export function createCloud(options: CloudOptions): Cloud {
       if (provided.has(contract.name)) throw new Error(`${options.name}: ${contract.name} is provided twice`)
       const { remote = true, ...serving } = how
       provided.set(contract.name, {
-        client: localClient({ contract, handlers, clock, ids }),
+        client: localClient({ contract, handlers, clock, ids, ...present({ observer }) }),
         async serve(bus) {
           if (!remote) return
-          const served = await serveContract({ ...serving, bus, contract, handlers, prefix, clock, logger })
+          const place = { bus, contract, handlers, prefix, clock, ids, logger }
+          const served = await serveContract({ ...serving, ...place, ...calling, ...present({ verifier }) })
           lifecycle.add({
             name: contract.name,
             drain: () => served.drain(),
@@ -123,6 +148,11 @@ async function startAll(
 ): Promise<void> {
   if (bus === undefined) return
   for (const service of services) await service.serve(bus)
+}
+
+/** The options that were given. */
+function present<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }
 
 type AnyCall = (...args: readonly unknown[]) => unknown

@@ -12,9 +12,9 @@ import {
   readAnnouncement,
   signAnnouncement,
   verifyAnnouncement,
-} from '../../src/bus/direct-announcement.js'
-import { CredentialCheck } from '../../src/bus/direct-credential.js'
-import { DirectCallee, DirectCaller, maxHandshakeBytes } from '../../src/bus/direct-handshake.js'
+} from '../../src/bus/direct/direct-announcement.js'
+import { CredentialCheck } from '../../src/bus/direct/direct-credential.js'
+import { DirectCallee, DirectCaller, maxHandshakeBytes } from '../../src/bus/direct/direct-handshake.js'
 import { FrameSplitter, ProtocolError } from '../../src/bus/frame.js'
 import { cluster, credentialOf, issuer, joinDirect, until } from './fixture/direct-cluster.js'
 import { socketFolder } from './fixture/processes.js'

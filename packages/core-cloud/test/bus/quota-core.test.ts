@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { RateMeter } from '../../src/bus/quota-core.js'
+import { RateMeter } from '../../src/bus/quota/quota-core.js'
 
 /** The same in exact fractions, told as a list: what passed when. */
 class Model {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findTestEngine } from '@aaas/testing'
 import { type Test, test } from 'tap'
-import { type NatsTenant, natsAccounts } from '../../src/bus/quota-nats.js'
+import { type NatsTenant, natsAccounts } from '../../src/bus/quota/quota-nats.js'
 
 const engine = findTestEngine('nats')
 const program = 'path' in engine ? engine.path : ''

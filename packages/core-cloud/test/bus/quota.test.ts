@@ -3,9 +3,9 @@ import { ManualClock, seededIds } from '@aaas/testing'
 import { test } from 'tap'
 import type { BusMessage } from '../../src/bus/bus.js'
 import { busSuite } from '../../src/bus/bus-suite.js'
-import { type QuotaDesk, quotaDesk } from '../../src/bus/quota.js'
-import { quotaBus } from '../../src/bus/quota-bus.js'
-import type { TenantLimits } from '../../src/bus/quota-limits.js'
+import { type QuotaDesk, quotaDesk } from '../../src/bus/quota/quota.js'
+import { quotaBus } from '../../src/bus/quota/quota-bus.js'
+import type { TenantLimits } from '../../src/bus/quota/quota-limits.js'
 import type { Reading } from '../../src/metering/index.js'
 
 interface Refusal {

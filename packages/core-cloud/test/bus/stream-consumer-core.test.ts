@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { checkConsumerConfig } from '../../src/bus/stream-checks.js'
+import { checkConsumerConfig } from '../../src/bus/stream/stream-checks.js'
 import { type Assigned, ConsumerCore, type ConsumerState } from '../../src/bus/stream-log/consumer-core.js'
 
 /** What may happen to a consumer; numbers are cut to what is there. */

@@ -1,6 +1,6 @@
 import { CloudError } from '../../kernel/errors.js'
+import type { FullConsumerConfig } from '../stream/stream-checks.js'
 import type { ConsumerInfo, StartAt } from '../stream.js'
-import type { FullConsumerConfig } from '../stream-checks.js'
 import { isJetError, type JetApi, JetCode } from './jet-api.js'
 import {
   type JetConsumerConfig,

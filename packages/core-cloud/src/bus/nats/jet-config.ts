@@ -1,5 +1,5 @@
+import { deadSuffix, type FullConsumerConfig, type FullStreamConfig } from '../stream/stream-checks.js'
 import type { Durability, StartAt, StreamInfo } from '../stream.js'
-import { deadSuffix, type FullConsumerConfig, type FullStreamConfig } from '../stream-checks.js'
 import { controlToken } from './route.js'
 
 const million = 1_000_000

@@ -2,6 +2,18 @@ import type { Clock } from '../../kernel/clock.js'
 import { CloudError } from '../../kernel/errors.js'
 import type { Logger } from '../../kernel/logger.js'
 import type { BusHeaders } from '../bus.js'
+import {
+  checkBucketConfig,
+  checkConsumerConfig,
+  checkDelay,
+  checkMessageId,
+  checkName,
+  checkStart,
+  checkStreamConfig,
+  checkStreamPublish,
+  deadSuffix,
+  wholeOr,
+} from '../stream/stream-checks.js'
 import type {
   Bucket,
   BucketConfig,
@@ -19,18 +31,6 @@ import type {
   StreamSubscription,
   Streams,
 } from '../stream.js'
-import {
-  checkBucketConfig,
-  checkConsumerConfig,
-  checkDelay,
-  checkMessageId,
-  checkName,
-  checkStart,
-  checkStreamConfig,
-  checkStreamPublish,
-  deadSuffix,
-  wholeOr,
-} from '../stream-checks.js'
 import { checkPattern, checkSubject } from '../subject.js'
 import { Acks } from './acks.js'
 import { ConsumerDesk } from './consumer-desk.js'

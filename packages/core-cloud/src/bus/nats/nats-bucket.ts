@@ -1,7 +1,7 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
 import { CloudError } from '../../kernel/errors.js'
+import { checkKey, checkValue, whole } from '../stream/stream-checks.js'
 import type { Bucket, BucketChange, BucketEntry, StreamSubscription } from '../stream.js'
-import { checkKey, checkValue, whole } from '../stream-checks.js'
 import { checkPattern } from '../subject.js'
 import type { JetApi } from './jet-api.js'
 import { Reader, type ReadFrom, readSome } from './reader.js'

@@ -1,4 +1,4 @@
-import { type FullConsumerConfig, pauseAfter } from '../stream-checks.js'
+import { type FullConsumerConfig, pauseAfter } from '../stream/stream-checks.js'
 
 /** A message that was delivered and is not settled. */
 interface Entry {

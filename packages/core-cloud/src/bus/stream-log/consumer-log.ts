@@ -1,6 +1,6 @@
 import type { Logger } from '../../kernel/logger.js'
+import { checkConsumerConfig, type FullConsumerConfig } from '../stream/stream-checks.js'
 import type { ConsumerConfig } from '../stream.js'
-import { checkConsumerConfig, type FullConsumerConfig } from '../stream-checks.js'
 import type { Change, ConsumerState } from './consumer-core.js'
 import type { LogFile, LogFolder } from './files.js'
 import { jsonRecord, RecordError, RecordType, readJson, recordHead, seal } from './record.js'

@@ -3,15 +3,23 @@ import { Deadlines } from '../../kernel/deadlines.js'
 import { CloudError } from '../../kernel/errors.js'
 import type { Ids } from '../../kernel/ids.js'
 import type { Logger } from '../../kernel/logger.js'
-import type { ConsumerInfo, StartAt, StreamInfo } from '../stream.js'
 import {
   checkDelay,
   checkStreamConfig,
   deadSuffix,
   type FullConsumerConfig,
   type FullStreamConfig,
-} from '../stream-checks.js'
-import type { Fetched, FetchRequest, Held, LinkPublish, ReadAnswer, ReadRequest, ServedLink } from '../stream-link.js'
+} from '../stream/stream-checks.js'
+import type {
+  Fetched,
+  FetchRequest,
+  Held,
+  LinkPublish,
+  ReadAnswer,
+  ReadRequest,
+  ServedLink,
+} from '../stream/stream-link.js'
+import type { ConsumerInfo, StartAt, StreamInfo } from '../stream.js'
 import { overlap } from '../subject.js'
 import { SubjectIndex } from '../subject-index.js'
 import type { Append } from './batch.js'

@@ -1,6 +1,6 @@
 import { CloudError } from '../../kernel/errors.js'
+import { checkStreamConfig, deadSuffix, type FullStreamConfig } from '../stream/stream-checks.js'
 import type { StreamConfig } from '../stream.js'
-import { checkStreamConfig, deadSuffix, type FullStreamConfig } from '../stream-checks.js'
 import type { LogFolder } from './files.js'
 import { jsonRecord, RecordError, RecordType, readJson, readMessage, seal } from './record.js'
 import { Segment, scanRecords } from './segment.js'

@@ -1,4 +1,4 @@
-import type { FullStreamConfig } from '../stream-checks.js'
+import type { FullStreamConfig } from '../stream/stream-checks.js'
 import { covers } from '../subject.js'
 import type { MessageRecord } from './record.js'
 import type { Segment } from './segment.js'

@@ -7,9 +7,6 @@ import type { Entry, Membership, Message, NodeId, Proposal, SnapshotMark } from 
  * fields of its type in the order of `types.ts`. Indexes and terms are eight bytes as two halves: exact up to 2^53 - 1.
  */
 
-/** Grows when a field changes its meaning; peers of another version are refused at the handshake. */
-export const wireVersion = 1
-
 /** Largest encoded message: a full append and its surroundings. */
 export const maxMessageBytes = 16 * 1024 * 1024
 

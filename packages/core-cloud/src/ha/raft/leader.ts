@@ -53,7 +53,7 @@ export function countCommitted(core: RaftCore, entries: readonly Entry[]): void 
 
 // ---- replication
 
-export function broadcastAppend(core: RaftCore): void {
+function broadcastAppend(core: RaftCore): void {
   for (const node of core.progress.keys()) if (node !== core.id) sendAppend(core, node, { evenEmpty: true })
 }
 
@@ -139,7 +139,7 @@ export function takeOwnAppend(core: RaftCore): void {
 }
 
 /** @returns whether more is committed. Only entries of the own term are counted (Raft paper, figure 8). */
-export function commit(core: RaftCore): boolean {
+function commit(core: RaftCore): boolean {
   const index = committedIndex(core.membership, node => core.progress.get(node)?.match ?? 0)
   if (core.log.term(index) !== core.term || !core.log.commitTo(index)) return false
   for (const { from, read } of core.reads.takeEarly()) answerRead(core, from, read)

@@ -6,7 +6,7 @@
 /** 1 to 2^32 - 1, unique in a cluster for ever: an id is not given again to another disk. */
 export type NodeId = number
 
-export type EntryKind = 'command' | 'membership' | 'noop'
+type EntryKind = 'command' | 'membership' | 'noop'
 
 export interface Entry {
   readonly index: number
@@ -127,29 +127,29 @@ export interface InstallSnapshot extends Envelope {
   readonly snapshot: SnapshotMark
 }
 
-export interface ForwardedProposal extends Envelope {
+interface ForwardedProposal extends Envelope {
   readonly type: 'propose'
   readonly entries: readonly Proposal[]
 }
 
-export interface ReadRequest extends Envelope {
+interface ReadRequest extends Envelope {
   readonly type: 'read'
   /** Chosen by the asker, unique among its open reads. */
   readonly read: number
 }
 
-export interface ReadReply extends Envelope {
+interface ReadReply extends Envelope {
   readonly type: 'read-reply'
   readonly read: number
   readonly index: number
 }
 
 /** The leader tells a follower to campaign at once. */
-export interface TimeoutNow extends Envelope {
+interface TimeoutNow extends Envelope {
   readonly type: 'timeout-now'
 }
 
-export interface TransferRequest extends Envelope {
+interface TransferRequest extends Envelope {
   readonly type: 'transfer'
   readonly target: NodeId
 }

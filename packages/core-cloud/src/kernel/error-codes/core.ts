@@ -48,7 +48,10 @@ export const coreErrorCodes = {
     text: 'The stream, subject or key is not in the state that the call expects.',
   },
   'core.bus.stream-full': { status: 507, text: 'The stream or bucket is at its limit and refuses new messages.' },
-  'core.bus.unsupported': { status: 501, text: 'This driver or server cannot do what was asked; the message says what.' },
+  'core.bus.unsupported': {
+    status: 501,
+    text: 'This driver or server cannot do what was asked; the message says what.',
+  },
   'core.bus.quota-exceeded': {
     status: 429,
     retryable: true,

@@ -26,7 +26,7 @@ export interface World {
   }
 }
 
-export const tickMs = 10
+const tickMs = 10
 
 /** What is on a disk that survives a crash. */
 interface Durable extends Recovered {
