@@ -1,11 +1,11 @@
 import type { Clock } from '../../kernel/clock.js'
 import { CloudError } from '../../kernel/errors.js'
 import type { Logger } from '../../kernel/logger.js'
+import { DueHeap } from '../due-heap.js'
 import type { FullStreamConfig } from '../stream/stream-checks.js'
 import type { StreamInfo } from '../stream.js'
 import { type Append, Batch } from './batch.js'
 import type { LogFolder } from './files.js'
-import { LaterHeap } from './later-heap.js'
 import type { StreamLimits } from './log-limits.js'
 import { chooseMerge, mergeSegments } from './log-merge.js'
 import { LogReader } from './log-reader.js'
@@ -45,7 +45,7 @@ export class LogStream {
   readonly #options: LogStreamOptions
   readonly #index: StreamIndex
   readonly #watchers = new Set<() => void>()
-  readonly #heap = new LaterHeap()
+  readonly #heap = new DueHeap()
   readonly #reader: LogReader
   #jobs: Job[] = []
   #jobBytes = 0
@@ -60,7 +60,7 @@ export class LogStream {
     this.#options = options
     this.#index = index
     this.#reader = new LogReader(options.folder, index, options.limits.cacheBytes)
-    for (const later of index.laters.values()) this.#heap.add(later)
+    for (const { at, id } of index.laters.values()) this.#heap.push({ at, sequence: id })
     this.#arm()
     this.#tidy()
   }
@@ -226,7 +226,7 @@ export class LogStream {
       for (const { append, record, place: offset, size } of batch.placed) {
         if (append.kind === 'later') {
           index.later(record, segment, place + offset, size)
-          this.#heap.add({ at: record.time, id: record.sequence })
+          this.#heap.push({ at: record.time, sequence: record.sequence })
         } else {
           index.message(record, segment, place + offset, size)
           this.#reader.remember(record, size)
@@ -317,7 +317,7 @@ export class LogStream {
     if (this.#closed !== undefined) return
     const now = this.#options.clock.now()
     const old = this.#index.expire(now)
-    const next = Math.min(old ?? Number.POSITIVE_INFINITY, this.#heap.next?.at ?? Number.POSITIVE_INFINITY)
+    const next = Math.min(old ?? Number.POSITIVE_INFINITY, this.#heap.first?.at ?? Number.POSITIVE_INFINITY)
     if (next === Number.POSITIVE_INFINITY) return
     const wait = Math.min(Math.max(1, next - now), longestTimer)
     this.#cancelTimer = this.#options.clock.after(wait, () => void this.#due())
@@ -325,9 +325,9 @@ export class LogStream {
 
   async #due(): Promise<void> {
     const now = this.#options.clock.now()
-    for (let next = this.#heap.next; next !== undefined && next.at <= now; next = this.#heap.next) {
-      this.#heap.take()
-      await this.#enter(next)
+    for (let next = this.#heap.first; next !== undefined && next.at <= now; next = this.#heap.first) {
+      this.#heap.pop()
+      await this.#enter({ at: next.at, id: next.sequence })
     }
     this.#index.expire(now)
     this.#notify()
@@ -359,7 +359,7 @@ export class LogStream {
   #enterLater(due: { readonly id: number; readonly at: number }, error: unknown): void {
     if (this.#closed !== undefined) return
     this.#options.logger.warn('a message for later did not enter', { stream: this.config.name, error })
-    this.#heap.add({ id: due.id, at: this.#options.clock.now() + 1_000 })
+    this.#heap.push({ at: this.#options.clock.now() + 1_000, sequence: due.id })
     this.#arm()
   }
 }

@@ -1,7 +1,7 @@
 import { silentLogger, systemIds } from '@aaas/core-cloud/kernel'
 import { connect } from '@nats-io/transport-node'
 import { test } from 'tap'
-import { DueHeap } from '../../../src/bus/nats/due-heap.js'
+import { DueHeap } from '../../../src/bus/due-heap.js'
 import { natsStreams } from '../../../src/bus/nats/nats-bus.js'
 import type { Delivery } from '../../../src/bus/stream.js'
 import { bytes, eventually, text } from '../fixture/nats-bus.js'
