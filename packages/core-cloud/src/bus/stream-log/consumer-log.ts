@@ -66,7 +66,10 @@ export class ConsumerLog {
     const file = await folder.open(fileName)
     const drafts = new Map<string, Draft>()
     const scan = { folder, name: fileName, file, size: file.size, last: true }
-    const size = await scanRecords(scan, content => readRecord(drafts, content))
+    const size = await scanRecords(scan, content => readRecord(drafts, content)).catch(async (error: unknown) => {
+      await file.close()
+      throw error
+    })
     if (size < file.size) await file.truncate(size)
     const consumers = new Map<string, StoredConsumer>()
     for (const [name, { config, cursor, unsettled }] of drafts) {

@@ -1,7 +1,7 @@
 import { CloudError } from '../../kernel/errors.js'
 import { checkStreamConfig, deadSuffix, type FullStreamConfig } from '../stream/stream-checks.js'
 import type { StreamConfig } from '../stream.js'
-import type { LogFolder } from './files.js'
+import type { LogFile, LogFolder } from './files.js'
 import { jsonRecord, RecordError, RecordType, readJson, readMessage, seal } from './record.js'
 import { Segment, scanRecords } from './segment.js'
 import { type Purge, StreamIndex } from './stream-index.js'
@@ -55,6 +55,16 @@ export async function makeSegment(folder: LogFolder, head: SegmentHead, sync: bo
  * @throws CloudError `core.bus.corrupt`.
  */
 export async function readSegments(folder: LogFolder): Promise<StreamIndex | undefined> {
+  const opened: LogFile[] = []
+  try {
+    return await readAll(folder, opened)
+  } catch (error) {
+    for (const file of opened) await file.close()
+    throw error
+  }
+}
+
+async function readAll(folder: LogFolder, opened: LogFile[]): Promise<StreamIndex | undefined> {
   const names: string[] = []
   for (const name of (await folder.list()).toSorted()) {
     if (name.endsWith('.new')) await folder.remove(name)
@@ -69,6 +79,7 @@ export async function readSegments(folder: LogFolder): Promise<StreamIndex | und
     }
     const last = at === names.length - 1
     const file = await folder.open(name)
+    opened.push(file)
     const segment = new Segment(name, file, Number(name.slice(0, 16)))
     let head: SegmentHead | undefined
     segment.size = await scanRecords({ folder, name, file, size: file.size, last }, (content, place, size) => {
@@ -86,6 +97,7 @@ export async function readSegments(folder: LogFolder): Promise<StreamIndex | und
     if (segment.size < file.size) await file.truncate(segment.size)
     if (head !== undefined) continue
     // A file without its first record was being made when the process ended: nothing can be in it.
+    opened.pop()
     await file.close()
     await folder.remove(name)
   }
