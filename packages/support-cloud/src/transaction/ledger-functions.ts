@@ -1,19 +1,21 @@
 import { decideSql } from './ledger-decide.js'
 import { ledgerOneSql } from './ledger-one.js'
+import { ledgerPlainSql } from './ledger-plain.js'
 
 /**
- * `ledger_run` decides and writes 1 to 1000 transfers (`ledger_many`; a single plain one `ledger_one`), strictly in the order given, and answers what is not plain: as
+ * `ledger_run` decides and writes 1 to 1000 transfers, strictly in the order given, and answers what is not plain: as
  * `[{n, reason?, amount, repeated?}]` with `n` from 0. A transfer it does not name is new and was applied as asked.
+ * Plain calls take a way without a loop, `ledger_one` and `ledger_plain`. All others go through `ledger_many`.
  *
- * It reads, locks, decides and writes, in this order:
+ * That one reads, locks, decides and writes, in this order:
  * 1. The items become arrays. Pending transfers that they end are read: those never change.
  * 2. The balances are locked, by account and shard: the one order in which anybody locks them. Nobody waits for an id
  *    before it has all its balances, and ids are inserted in their order: no two calls wait for each other.
  * 3. What is known of the ids is read now, by a new snapshot: whoever had the same accounts has finished.
  * 4. A loop without any SQL decides each item on the counters in memory. That is the only place where a rule of the
  *    ledger is applied, whatever the size of a call.
- * 5. The outcome is written: each table once for all items. `set` on the function: plans are made when the tables are empty and kept; what they are
- *    thought to cost would have them compiled each time.
+ * 5. The outcome is written: each table once for all items. `set` on the function: plans are made when the tables are
+ *    empty and kept; what they are thought to cost would have them compiled each time.
  *
  * With `p_strict` the first refusal is raised and nothing is kept: LG001 unknown account, LG002 same id with another
  * body, LG003 a limit, LG004 not pending, LG005 malformed, LG006 archived. Malformed calls always raise LG005.
@@ -255,7 +257,7 @@ begin
   end case;
 end $fn$;
 
-${ledgerOneSql}
+${ledgerOneSql}${ledgerPlainSql}
 create function ledger_many(p_items jsonb, p_strict boolean, p_within text) returns jsonb language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $fn$
 declare
@@ -281,6 +283,7 @@ create function ledger_run(p_items jsonb, p_strict boolean, p_within text defaul
 as $fn$
 declare
   v_amount bigint;
+  v_remarks jsonb;
 begin
   if jsonb_array_length(p_items) = 1 and p_within is null then
     v_amount := ledger_one(p_items->0);
@@ -288,8 +291,9 @@ begin
       return case when p_items->0 ? 'amount' then '[]'
         else jsonb_build_array(jsonb_build_object('n', 0, 'amount', v_amount)) end;
     end if;
-  elsif jsonb_array_length(p_items) = 2 and p_within is null then
-    if ledger_two(p_items->0, p_items->1) then return '[]'; end if;
+  else
+    v_remarks := ledger_plain(p_items, p_strict, p_within);
+    if v_remarks is not null then return v_remarks; end if;
   end if;
   return ledger_many(p_items, p_strict, p_within);
 end $fn$;

@@ -5,11 +5,11 @@
  */
 export const ledgerOneSql = `
 -- @returns the amount; null when it is not plain.
-create function ledger_one(p_item jsonb, p_seed int default null) returns bigint language plpgsql
+create function ledger_one(p_item jsonb) returns bigint language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $fn$
 declare
   v_id uuid := p_item->>'id';
-  v_seed int := coalesce(p_seed, hashtext(p_item->>'id') & 2147483647);
+  v_seed int := hashtext(p_item->>'id') & 2147483647;
   v_kind text := p_item->>'kind';
   v_pending uuid := p_item->>'pending';
   v_debit text := p_item->>'debit';
@@ -91,26 +91,5 @@ begin
       (v_credit, v_cshard, v_cversion, v_at, v_id, v_moved, v_cbalance + v_moved);
   end if;
   return v_amount;
-end $fn$;
-
--- Two movements one after the other, such as a sale and its fee, where that locks balances in the one order: what the
--- second one adds comes after what the first one holds. False, and nothing written, where either is not plain.
-create function ledger_two(p_first jsonb, p_second jsonb) returns boolean language plpgsql as $fn$
-declare
-  v_seed int := hashtext(p_first->>'id') & 2147483647;
-  v_low text := least((p_first->>'debit') collate "C", (p_first->>'credit') collate "C");
-  v_high text := greatest((p_first->>'debit') collate "C", (p_first->>'credit') collate "C");
-  v_debit text := p_second->>'debit';
-  v_credit text := p_second->>'credit';
-begin
-  if ((v_debit = v_low or v_debit = v_high or v_debit > v_high collate "C")
-    and (v_credit = v_low or v_credit = v_high or v_credit > v_high collate "C")
-    and p_first ? 'amount' and p_second ? 'amount') is not true then return false; end if;
-  if ledger_one(p_first, v_seed) is null or ledger_one(p_second, v_seed) is null then
-    raise exception 'not plain' using errcode = 'LG000';
-  end if;
-  return true;
-exception when sqlstate 'LG000' then
-  return false;
 end $fn$;
 `

@@ -23,9 +23,9 @@ export interface LedgerOptions {
 /** The ledger on PostgreSQL; needs `transactionMigrations` applied. Holds no state of its own. */
 export function openLedger({ database, clock, within }: LedgerOptions): Ledger {
   return {
-    createAccounts(accounts, tx) {
+    async createAccounts(accounts, tx) {
       for (const [index, { id }] of accounts.entries()) checkWithin(within, id, `accounts/${index}/id`)
-      return createAccounts(database, accounts, tx)
+      await createAccounts(database, accounts, tx)
     },
     accounts: (page, tx = database) => readAccounts(tx, within, page),
     async submit(transfers, options) {

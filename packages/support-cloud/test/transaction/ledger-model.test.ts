@@ -1,10 +1,11 @@
 import { test } from 'tap'
 import { openLedgerDatabase } from './ledger-fixture.js'
-import { manualTime, simulateLedger } from './ledger-simulation.js'
+import { countPlain, manualTime, simulateLedger } from './ledger-simulation.js'
 
 test('any calls have the answers and leave the balances that the oracle says', async t => {
   const database = await openLedgerDatabase(t)
   await manualTime(database)
+  const plain = await countPlain(database)
   const seen = new Set<string>()
   for (const seed of [1, 2, 3]) {
     const { flaw, tally } = await simulateLedger(database, { seed, operations: 4_000 })
@@ -19,4 +20,5 @@ test('any calls have the answers and leave the balances that the oracle says', a
     [],
     'every kind of answer occurred',
   )
+  t.ok((await plain()) > 20, `calls that took the way without a loop: ${await plain()}`)
 })

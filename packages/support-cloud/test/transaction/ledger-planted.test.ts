@@ -28,6 +28,12 @@ const bugs: Readonly<Record<string, readonly (readonly [text: string, wrong: str
   ],
   'a rejected id is accepted on retry': [['v_state[i] := v_keep::int;', 'v_state[i] := 0;']],
   'a failed chain leaves its first part': [['dp[d] := dp[d] - v_final[k];', 'null;']],
+  'without the loop, an entry has the balance before the call': [
+    ['b.balance + sum(s.amount) over items', 'b.balance + s.amount'],
+  ],
+  'without the loop, a known id moves money again': [
+    ['(select count(*) from transfers) = v_count', '(select count(*) from transfers) >= 0'],
+  ],
   'a repeat of a balancing transfer asks the limit again': [['a := v_known_amount[i]', 'a := v_amount[i]']],
 }
 
@@ -35,7 +41,7 @@ async function plant(database: Database, changes: readonly (readonly [string, st
   let sql = ledgerFunctionsSql
   for (const [text, wrong] of changes) {
     if (!sql.includes(text)) throw new Error(`nothing to plant a bug in: ${text}`)
-    sql = sql.replace(text, wrong)
+    sql = sql.replaceAll(text, wrong)
   }
   await database.script(sql.replaceAll('create function', 'create or replace function'))
 }

@@ -11,6 +11,23 @@ export async function manualTime(database: Database): Promise<void> {
       'select timestamptz ''2026-01-01Z'' + (select max(ms) from test_time) * interval ''1 ms'''`)
 }
 
+/** Has `ledger_plain` count the calls that it did by itself. @returns how many so far. */
+export async function countPlain(database: Database): Promise<() => Promise<number>> {
+  await database.script(`create table test_plain (calls bigint not null); insert into test_plain values (0);
+    alter function ledger_plain(jsonb, boolean, text) rename to ledger_plain_itself;
+    create function ledger_plain(p_items jsonb, p_strict boolean, p_within text) returns jsonb language plpgsql as $fn$
+    declare
+      v_remarks jsonb := ledger_plain_itself(p_items, p_strict, p_within);
+    begin
+      if v_remarks is not null then update test_plain set calls = calls + 1; end if;
+      return v_remarks;
+    end $fn$`)
+  return async () => {
+    const [row] = await database.query<{ calls: number }>({ text: 'select calls from test_plain' })
+    return row?.calls ?? 0
+  }
+}
+
 const kinds: readonly (readonly [OracleAccount['limit'], currency: string, shards: number])[] = [
   ['none', 'CNY', 1],
   ['none', 'CNY', 4],
@@ -31,6 +48,14 @@ class Caller {
   #count = 0
   #recent: Item[] = []
   #pending: string[] = []
+  /** Nothing but movements between the accounts without a limit, and ends of such. */
+  #plain = false
+  /** Of a plain call: 0 ends only, 1 pending only, 2 movements, 3 everything. */
+  #flavour = 0
+  #plainPending: string[] = []
+  #plainRecent: Item[] = []
+  /** Made by this call: later ones end them. */
+  #waiting: string[] = []
   readonly accounts: string[] = []
 
   constructor(seed: number) {
@@ -46,6 +71,10 @@ class Caller {
   call(): Item[] {
     const most = [1, 1, 3, 4, 12, 60, 300, 1000][this.below(8)] ?? 1
     const size = 1 + this.below(most)
+    this.#plain = this.below(2) === 0
+    this.#flavour = this.below(4)
+    this.#plainPending.push(...this.#waiting.splice(0))
+    if (this.#plainPending.length > 500) this.#plainPending = this.#plainPending.slice(-300)
     const items: Item[] = []
     while (items.length < size) items.push(...this.#chain())
     return items.slice(0, 1000).map((item, index, all) => (index === all.length - 1 ? this.#last(item) : item))
@@ -56,20 +85,48 @@ class Caller {
   }
 
   #chain(): Item[] {
-    const old = this.below(20) === 0 ? this.#recent[this.below(this.#recent.length)] : undefined
+    const recent = this.#plain ? this.#plainRecent : this.#recent
+    const old = this.below(this.#plain ? 60 : 20) === 0 ? recent[this.below(recent.length)] : undefined
     if (old !== undefined) return [this.below(2) === 0 ? old : { ...old, ref: `other${this.below(3)}` }].map(unlinked)
-    if (this.below(10) > 0) return [this.#item()]
+    if (this.#plain || this.below(10) > 0) return [this.#item()]
     const chain = Array.from({ length: 2 + this.below(4) }, () => this.#item())
     return chain.map((item, index) => (index < chain.length - 1 ? { ...item, linked: true } : item))
   }
 
   #item(): Item {
+    if (this.#plain) {
+      const plain = this.#plainItem()
+      this.#plainRecent = [...this.#plainRecent.slice(-200), plain]
+      return plain
+    }
     const item = this.below(3) === 0 && this.#pending.length > 0 ? this.#end() : this.#movement()
     this.#recent.push(item)
     if (this.#recent.length > 400) this.#recent = this.#recent.slice(200)
     if (item.kind === 'pending') this.#pending.push(item.id)
     if (this.#pending.length > 60) this.#pending = this.#pending.slice(30)
     return item
+  }
+
+  /** Where all are ends, also of transfers that reach accounts with limits; those may have ended. */
+  #takePending(): string | undefined {
+    if (this.#flavour === 0 && this.below(3) === 0) return this.#pending.pop()
+    return this.#plainPending.shift()
+  }
+
+  #plainItem(): Item {
+    const ends = this.#flavour === 0 || (this.#flavour === 3 && this.below(3) === 0)
+    const pending = ends ? this.#takePending() : undefined
+    if (pending !== undefined) {
+      const part = this.below(3) === 0 ? { amount: 1 } : {}
+      const end = { id: this.#id(), pending, ref: `end${this.below(3)}` }
+      return this.below(3) === 0 ? { kind: 'void', ...end } : { kind: 'post', ...end, ...part }
+    }
+    const side = this.below(2)
+    const [debit, credit] = [this.accounts[side] ?? '', this.accounts[1 - side] ?? '']
+    const item = { id: this.#id(), debit, credit, amount: 1 + this.below(40), currency: 'CNY', code: 'x' }
+    if (this.#flavour !== 1 && this.below(2) === 0) return { kind: 'posted', ...item }
+    if (this.below(2) === 0) this.#waiting.push(item.id)
+    return { kind: 'pending', ...item, ...(this.below(9) === 0 ? { timeoutMs: 1 + this.below(5000) } : {}) }
   }
 
   #end(): Item {
