@@ -12,7 +12,18 @@ import { type PostgresOptions, pgDatabase, type RunningPostgres, startPostgres }
 /** A folder for one server, removed at the end; mode 0700 and ours, like a home directory. */
 export async function serverHome(prefix = 'aaas-pg-'): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), prefix))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      // A server whose owner was killed ends a moment later, and writes until then.
+      const ended = async (): Promise<boolean> => {
+        const pid = await serverPid(path)
+        return pid === undefined || !alive(pid)
+      }
+      await eventually('the server has ended', ended).catch(() => undefined)
+      await rm(path, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
 }
 
 export function start(home: string, options: Partial<PostgresOptions> = {}): Promise<RunningPostgres> {
