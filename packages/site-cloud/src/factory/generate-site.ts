@@ -29,7 +29,8 @@ export interface GenerateOptions {
 /**
  * Turns a folder with a site.json into a package: the template's program, the settings, the catalogue and the capacity
  * plan. The same input gives the same bytes. Writes nothing into the site's folder.
- * @throws CloudError `site.factory.invalid-site`, `site.template.unknown`, `site.factory.impossible-performance`.
+ * @throws CloudError `site.factory.invalid-site`, `site.template.unknown`, `site.factory.impossible-performance`, and
+ *   what the template says of the catalogue.
  */
 export async function generateSite(options: GenerateOptions): Promise<GeneratedSite> {
   const written = parseSiteFile(await readText(options.siteDir, 'site.json', 1_000_000))
@@ -49,6 +50,7 @@ export async function generateSite(options: GenerateOptions): Promise<GeneratedS
   const site: SiteFile = { ...written, config }
   const catalogue =
     site.catalogue === undefined ? undefined : await readText(options.siteDir, site.catalogue, maxCatalogueBytes)
+  if (catalogue !== undefined) await template.checkCatalogue?.(catalogue, config)
   const plan = planCapacity(site.performance, template.capacity)
   const dir = await mkdtemp(join(tmpdir(), 'aaas-site-'))
   try {

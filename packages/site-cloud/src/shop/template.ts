@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { readImport } from '@aaas/business-cloud/catalogue'
 import { parseMeasurement, type Template, unitCapacity } from '../template/index.js'
 import { ShopConfig, shopConfigDefaults } from './shop-config.js'
 import { siteView } from './site-view.js'
@@ -18,6 +19,7 @@ export const shopTemplate: Template = {
   config: ShopConfig,
   configDefaults: shopConfigDefaults,
   checkConfig: config => void siteView(config as ShopConfig),
+  checkCatalogue: async (catalogue, config) => void (await readImport([catalogue], config as ShopConfig)),
   extensionPoints: [
     'pricing.quote@1',
     'order.place@1',

@@ -68,6 +68,8 @@ export interface Template {
   readonly configDefaults: Readonly<Record<string, unknown>>
   /** Refuses values that fit the schema and contradict each other. @throws CloudError `site.factory.invalid-site`. */
   readonly checkConfig?: (config: unknown) => void
+  /** Reads the whole catalogue as the release will. @throws CloudError that names every bad row. */
+  readonly checkCatalogue?: (catalogue: string, config: unknown) => Promise<void>
   readonly extensionPoints: readonly string[]
   /** Goes up with each data migration the template brings. */
   readonly dataLevel: number

@@ -14,6 +14,11 @@ const good = {
   performance: { ordersPerMinute: 60, p99Ms: 500 },
 }
 
+const goods = [
+  'slug,category,category_name_zh,category_name_en,brand,name_zh,name_en,description_zh,description_en,image,sku,price,stock',
+  'tea,home,家居,Home,,绿茶,Green tea,,,,TEA,1.00,5',
+].join('\n')
+
 async function inFolder<T>(files: Record<string, string>, work: (dir: string) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), 'aaas-t-'))
   try {
@@ -85,9 +90,21 @@ test('the same folder gives the same bytes; another setting gives another versio
   t.not(first.ref.digest, other.ref.digest)
 })
 
+test('a catalogue with a bad row is refused before anything is built, and the row is named', async t => {
+  const site = { ...good, catalogue: 'goods.csv' }
+  const refused = await problemOf(
+    generate(site, { 'goods.csv': `${goods}\ntea-2,home,,,,红茶,Red tea,,,,RED,cheap,5` }),
+  )
+  t.equal(refused.code, 'business.catalogue.invalid-import')
+  const { problems } = refused.details as {
+    readonly problems: readonly { readonly row: number; readonly field: string }[]
+  }
+  t.match(problems, [{ row: 3, field: 'price' }])
+})
+
 test('the package holds the program, the settings, the catalogue and the plan, and nothing of the folder changes', async t => {
   await inFolder(
-    { 'site.json': JSON.stringify({ ...good, catalogue: 'goods.csv' }), 'goods.csv': 'slug\n' },
+    { 'site.json': JSON.stringify({ ...good, catalogue: 'goods.csv' }), 'goods.csv': goods },
     async siteDir => {
       const before = await readdir(siteDir)
       const { tarball, packageJson } = await generateSite({ siteDir, templates: [shopTemplate], engine: '^0.1.0' })
