@@ -65,7 +65,13 @@ test('a start that cannot work says why, exits with a code, and leaves nothing b
     ['a site folder that is not there', {}, ['--site', join(dir, 'none')], 2, 'site.factory.invalid-site', ''],
     ['an option that does not exist', {}, ['--sight', site], 2, 'core.contract.invalid-input', '--sight'],
   ]
-  const outcomes = await Promise.all(starts.map(([, env, argv]) => aaas({ ...free, ...env }, 'up', '--json', ...argv)))
+  // Side by side, so each has a home of its own: one holds the lock for as long as it tries.
+  const homes = starts.map((_, index) => join(dir, `home-${index}`))
+  const outcomes = await Promise.all(
+    starts.map(([, env, argv], index) =>
+      aaas({ ...free, AAAS_HOME: homes[index] as string, ...env }, 'up', '--json', ...argv),
+    ),
+  )
   for (const [index, [what, env, , code, error, field]] of starts.entries()) {
     const outcome = outcomes[index]
     if (outcome === undefined) throw new Error('an outcome for each')
@@ -74,7 +80,7 @@ test('a start that cannot work says why, exits with a code, and leaves nothing b
     t.match(errorOf(outcome), { code: error, ...(field === '' ? {} : { field }) }, what)
     if (env.AAAS_PORT === port) t.match(errorOf(outcome).message, port)
   }
-  t.notOk(existsSync(home), 'no data directory was made')
+  t.notOk([home, ...homes].some(existsSync), 'no data directory was made')
 })
 
 test('a data directory of a newer version, or with nonsense for one, is left as it is', async t => {
