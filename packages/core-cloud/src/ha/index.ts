@@ -1,3 +1,4 @@
+export type { BulkInlet, HaNetwork } from './network.js'
 export { initialMembership } from './raft/membership.js'
 export type { RaftOptions } from './raft/options.js'
 export { Raft, type RaftStatus } from './raft/raft.js'
@@ -19,3 +20,5 @@ export type {
   Role,
   SnapshotMark,
 } from './raft/types.js'
+export type { ReadLevel, Replica, StateMachine } from './replica.js'
+export type { GroupId, RaftStorage, SnapshotInlet, StoredSnapshot } from './storage.js'

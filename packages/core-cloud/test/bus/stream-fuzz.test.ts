@@ -1,7 +1,7 @@
 import { ManualClock, seededRandom } from '@aaas/testing'
 import { test } from 'tap'
 import { openStreams } from '../../src/bus/index.js'
-import { memoryFiles } from '../../src/bus/stream-log/memory-files.js'
+import { memoryFiles } from '../../src/kernel/files/memory-files.js'
 import { fuzz, fuzzTargets, mutate } from './fixture/wire-fuzz.js'
 
 const perTarget = 30_000

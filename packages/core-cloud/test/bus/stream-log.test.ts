@@ -5,8 +5,8 @@ import { ManualClock } from '@aaas/testing'
 import fc from 'fast-check'
 import { type Test, test } from 'tap'
 import { openStreams, type StreamLimits, type Streams } from '../../src/bus/index.js'
-import type { LogFiles } from '../../src/bus/stream-log/files.js'
-import { memoryFiles } from '../../src/bus/stream-log/memory-files.js'
+import type { LogFiles } from '../../src/kernel/files/files.js'
+import { memoryFiles } from '../../src/kernel/files/memory-files.js'
 import { faultyFiles } from './fixture/faulty-files.js'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)

@@ -1,8 +1,8 @@
+import type { LogFile, LogFolder } from '../../kernel/files/files.js'
 import type { Logger } from '../../kernel/logger.js'
 import { checkConsumerConfig, type FullConsumerConfig } from '../stream/stream-checks.js'
 import type { ConsumerConfig } from '../stream.js'
 import type { Change, ConsumerState } from './consumer-core.js'
-import type { LogFile, LogFolder } from './files.js'
 import { jsonRecord, RecordError, RecordType, readJson, recordHead, seal } from './record.js'
 import { scanRecords } from './segment.js'
 

@@ -1,4 +1,4 @@
-import type { LogFile, LogFolder } from './files.js'
+import type { LogFile, LogFolder } from '../../kernel/files/files.js'
 import { jsonRecord, messageRecordBytes, RecordType, readMessage, seal, writeMessage } from './record.js'
 import { Segment, scanRecords } from './segment.js'
 import { type SegmentHead, segmentHead, segmentName } from './segments.js'

@@ -1,5 +1,5 @@
 import { CloudError } from '../../kernel/errors.js'
-import type { LogFolder } from './files.js'
+import type { LogFolder } from '../../kernel/files/files.js'
 import { checkRecord, type MessageRecord, readMessage, recordHead } from './record.js'
 import type { Segment } from './segment.js'
 import type { StreamIndex } from './stream-index.js'

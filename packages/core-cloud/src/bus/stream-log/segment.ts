@@ -1,5 +1,5 @@
 import { CloudError } from '../../kernel/errors.js'
-import type { LogFile, LogFolder } from './files.js'
+import type { LogFile, LogFolder } from '../../kernel/files/files.js'
 import { checkRecord, RecordError, recordHead } from './record.js'
 
 const columns = 4

@@ -1,7 +1,7 @@
 import { CloudError } from '../../kernel/errors.js'
+import type { LogFile, LogFolder } from '../../kernel/files/files.js'
 import { checkStreamConfig, deadSuffix, type FullStreamConfig } from '../stream/stream-checks.js'
 import type { StreamConfig } from '../stream.js'
-import type { LogFile, LogFolder } from './files.js'
 import { jsonRecord, RecordError, RecordType, readJson, readMessage, seal } from './record.js'
 import { Segment, scanRecords } from './segment.js'
 import { type Purge, StreamIndex } from './stream-index.js'

@@ -121,4 +121,23 @@ export const coreErrorCodes = {
   'core.deploy.unknown-site': { status: 404, text: 'No such site on this host.' },
   'core.deploy.port-in-use': { status: 409, text: 'Another program listens on the port.' },
   'core.deploy.already-running': { status: 409, text: 'A platform already runs on this data directory.' },
+  'core.ha.unavailable': {
+    status: 503,
+    retryable: true,
+    text: 'The group has no leader or no majority now; nothing was done.',
+  },
+  'core.ha.outcome-unknown': {
+    status: 504,
+    text: 'The command was sent and not answered in time; it may have been applied.',
+  },
+  'core.ha.overloaded': { status: 503, retryable: true, text: 'Too much is under way in the group; nothing was done.' },
+  'core.ha.stopped': { status: 503, retryable: true, text: 'The node is stopping or has stopped.' },
+  'core.ha.corrupt': { status: 500, text: 'What is on the disk of the node is damaged; it is not served.' },
+  'core.ha.wrong-cluster': { status: 409, text: 'The peer or the data directory belongs to another cluster.' },
+  'core.ha.duplicate-node': { status: 409, text: 'Another living node has this node id.' },
+  'core.ha.newer-version': { status: 409, text: 'The peer or the data directory speaks a newer version.' },
+  'core.ha.no-quorum': { status: 400, text: 'Two voters are not highly available: a third or a witness is needed.' },
+  'core.ha.lost': { status: 409, text: 'The lease or lock is not held any more.' },
+  'core.ha.fenced': { status: 409, text: 'A later holder has written already; this write came too late.' },
+  'core.ha.conflict': { status: 409, text: 'The key has another revision than the one asked for.' },
 } as const satisfies ErrorCodeTable

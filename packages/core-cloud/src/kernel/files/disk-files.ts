@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CloudError } from '../../kernel/errors.js'
+import { CloudError } from '../errors.js'
 import type { LogFile, LogFiles, LogFolder } from './files.js'
 
 const gone = '.gone-'
@@ -22,7 +22,7 @@ export async function diskFiles(dir: string, pid: number): Promise<LogFiles> {
     }
   } catch (cause) {
     if (CloudError.is(cause)) throw cause
-    throw new CloudError('core.kernel.not-writable', `${dir} cannot be used for streams`, { cause, field: 'dir' })
+    throw new CloudError('core.kernel.not-writable', `${dir} cannot be used`, { cause, field: 'dir' })
   }
   return {
     async folders() {
@@ -56,7 +56,7 @@ export async function diskFiles(dir: string, pid: number): Promise<LogFiles> {
 async function takeLock(lock: string, pid: number): Promise<void> {
   const other = await owner(lock)
   if (other !== undefined && other.pid !== pid && alive(other.pid) && (await birth(other.pid)) === other.birth) {
-    throw new CloudError('core.deploy.already-running', `the process ${other.pid} has the streams of ${lock}`, {
+    throw new CloudError('core.deploy.already-running', `the process ${other.pid} holds ${lock}`, {
       field: 'dir',
     })
   }
