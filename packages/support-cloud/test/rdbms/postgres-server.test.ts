@@ -61,7 +61,10 @@ test('a start right behind a killed owner never takes the dying server for a run
   }
 })
 
-/** Ids of the guard's two shells: the parent of the server and that parent's other child. */
+/**
+ * Ids of the guard's two shells: the server's parent, and before it that parent's other child. It has to die first: it stops
+ * the server when the pipe of the owner closes, which it does as soon as the owner learns that the parent is gone.
+ */
 function guardsOf(pid: number): number[] {
   const parentOf = (id: number): number => {
     try {
@@ -72,11 +75,8 @@ function guardsOf(pid: number): number[] {
     }
   }
   const guard = parentOf(pid)
-  const shells = readdirSync('/proc').filter(name => /^\d+$/.test(name) && existsSync(`/proc/${name}/status`))
-  return [
-    guard,
-    ...shells.map(Number).filter(id => id !== pid && existsSync(`/proc/${id}/status`) && parentOf(id) === guard),
-  ]
+  const shells = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  return [...shells.map(Number).filter(id => id !== pid && parentOf(id) === guard), guard]
 }
 
 test('a server whose owner and guard were killed is adopted, and stops with its new owner', {
