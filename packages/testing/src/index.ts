@@ -1,4 +1,5 @@
 export { findTestEngine } from './engines.js'
+export { eventually } from './eventually.js'
 export { type FailPlan, failNth } from './fail-nth.js'
 export {
   checkLinearizable,

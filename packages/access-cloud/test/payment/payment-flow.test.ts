@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { verifyAudit } from '@aaas/access-cloud/payment'
 import { CloudError } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
-import { openPaymentWorld, type PaymentWorld, until } from './payment-world.js'
+import { openPaymentWorld, type PaymentWorld } from './payment-world.js'
 
 const world: PaymentWorld = await openPaymentWorld()
 test('payment gateway with the simulator', async t => {
@@ -348,12 +349,12 @@ test('payment gateway with the simulator', async t => {
 
   /** The call has reached the simulator, which stays silent: let the caller's time run out. */
   async function passWhenUsed(): Promise<void> {
-    await until(async () => {
+    await eventually('the planned timeout', async () => {
       const rows = await world.simulatorDatabase.query({
         text: `select 1 from sim_alipay_fault where (plan->'response'->>'times')::int > 0`,
       })
       return rows.length === 0
-    }, 'the planned timeout')
+    })
     await clock.pass(10_000)
   }
 })

@@ -48,15 +48,6 @@ export async function listen(): Promise<AsyncDisposable & { readonly url: string
   return place
 }
 
-/** Waits for something that happens by itself, for at most ten seconds of real time. */
-export async function until(condition: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const end = performance.now() + 10_000
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`never happened: ${what}`)
-    await new Promise(resolve => setImmediate(resolve))
-  }
-}
-
 export type PaymentWorld = Awaited<ReturnType<typeof openPaymentWorld>>
 
 /** The gateway and the simulator, each with its database, talking real HTTP; time stands still unless told to pass. */

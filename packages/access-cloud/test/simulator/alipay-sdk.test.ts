@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { eventually } from '@aaas/testing'
 import { AlipaySdk } from 'alipay-sdk'
 import { test } from 'tap'
-import { appId, listen, openPaymentWorld, rsaKeys, until } from '../payment/payment-world.js'
+import { appId, listen, openPaymentWorld, rsaKeys } from '../payment/payment-world.js'
 
 test('the official SDK is a client of the simulator', async t => {
   const world = await openPaymentWorld()
@@ -76,7 +77,7 @@ test('the official SDK is a client of the simulator', async t => {
 
   await t.test('the SDK verifies our notification, with special characters as received', async () => {
     await world.simulator.notifier.runDue()
-    await until(() => received.length > 0, 'notification')
+    await eventually('notification', () => received.length > 0)
     const [notification = {}] = received
     assert.equal(notification.trade_status, 'TRADE_SUCCESS')
     assert.equal(notification.passback_params, 'a%3D1%26b%3D2 100%')
@@ -100,7 +101,7 @@ test('the official SDK is a client of the simulator', async t => {
     assert.equal((await refund('r3', '80.00')).refundFee, '88.88')
     assert.equal((await exec('alipay.trade.query', { out_trade_no: 'sdk-0001' })).tradeStatus, 'TRADE_CLOSED')
     await world.simulator.notifier.runDue()
-    await until(() => received.length >= 3, 'refund notifications')
+    await eventually('refund notifications', () => received.length >= 3)
     assert.ok(received.every(notification => sdk.checkNotifySignV2(notification)))
   })
 

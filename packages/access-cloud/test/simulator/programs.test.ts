@@ -6,9 +6,9 @@ import { memoryBus } from '@aaas/core-cloud/bus'
 import { busClient, serveContract } from '@aaas/core-cloud/contract'
 import type { InstanceContext, RunningProgram } from '@aaas/core-cloud/deploy'
 import { CloudError, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
-import { openTestDatabase } from '@aaas/testing'
+import { eventually, openTestDatabase } from '@aaas/testing'
 import { test } from 'tap'
-import { adminKey, appId, listen, rsaKeys, sellerId, until } from '../payment/payment-world.js'
+import { adminKey, appId, listen, rsaKeys, sellerId } from '../payment/payment-world.js'
 
 const clock = systemClock()
 const ids = systemIds()
@@ -100,7 +100,7 @@ test('both programs, as the platform runs them', async t => {
     assert.equal(style.status, 200)
     const back = await fetch(new URL(action, edge.url), { method: 'POST', redirect: 'manual' })
     assert.ok(back.headers.get('location')?.startsWith(order.returnUrl))
-    await until(() => changes.length > 0, 'the site hears of the payment')
+    await eventually('the site hears of the payment', () => changes.length > 0)
     assert.deepEqual([changes[0]?.paymentId, changes[0]?.state], ['payment-0001', 'paid'])
     const refunded = await client.refund(
       { paymentId: 'payment-0001', refundId: 'refund-0001', amount: 100, reason: '' },

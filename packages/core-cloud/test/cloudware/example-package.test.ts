@@ -17,6 +17,7 @@ import {
   verifyPackage,
 } from '@aaas/core-cloud/cloudware'
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { type Test, test } from 'tap'
 import { Type } from 'typebox'
 import { reasonOf, refusal } from './fixture/host-bench.js'
@@ -150,9 +151,10 @@ test('the misbehaving examples hurt nobody but themselves, and say what they did
   })
   t.equal(await reasonOf(host.validate(placeHook, { lines: [], language: 'en' })), 'threw')
   const find = (name: string) => host.status().find(each => each.name === name)
-  for (const end = performance.now() + 8_000; performance.now() < end; await wait(10)) {
-    if ((find('hangs')?.restarts ?? 0) > 0 && (find('eats-memory')?.restarts ?? 0) > 0) break
-  }
+  await eventually(
+    'both were restarted',
+    () => (find('hangs')?.restarts ?? 0) > 0 && (find('eats-memory')?.restarts ?? 0) > 0,
+  )
   t.match(find('hangs'), { lastError: /gave no sign of life/ })
   t.match(find('eats-memory'), { lastError: /MiB of memory; 96 are allowed/ })
   t.match(find('throws'), { lastError: 'pricing.quote@1 this rule always fails', restarts: 0 })

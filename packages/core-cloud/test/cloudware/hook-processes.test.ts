@@ -12,6 +12,7 @@ import {
   type RunningHookHost,
 } from '@aaas/core-cloud/cloudware'
 import { createLogger, type LogRecord, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { type Test, test } from 'tap'
 import { paid, reasonOf, refusal, section, transform, validate } from './fixture/host-bench.js'
 import { SamplePackages } from './fixture/sample-package.js'
@@ -49,11 +50,6 @@ async function bench(t: Test, limits: Partial<HookLimits> = quick): Promise<Benc
   return { host, packages, logs }
 }
 
-/** Waits until something is true, at most 8 seconds. */
-async function until(what: string, check: () => boolean): Promise<void> {
-  for (const end = performance.now() + 8_000; performance.now() < end; await wait(5)) if (check()) return
-  throw new Error(`not within 8 s: ${what}`)
-}
 const state = (host: RunningHookHost, name: string): CloudwareStatus | undefined =>
   host.status().find(each => each.name === name)
 const quote = (more: object = {}) => ({ hook: transform.name, kind: 'transform', ...more })
@@ -128,7 +124,7 @@ test('one that throws, one that exits and one that answers rubbish hurt nobody e
     await packages.write({ name: 'good', hooks: [quote({ order: 5 })], start: plus(1) }),
   ])
   t.same(await host.transform(transform, { n: 1 }), { n: 2 })
-  await until(
+  await eventually(
     'the strays were seen',
     () => state(host, 'late')?.lastError !== undefined && state(host, 'exits')?.lastError !== undefined,
   )
@@ -137,7 +133,7 @@ test('one that throws, one that exits and one that answers rubbish hurt nobody e
   t.match(state(host, 'rubbish'), { lastError: /n must be integer/ })
   t.match(state(host, 'cycle'), { lastError: /cannot be sent/ })
   t.match(state(host, 'late'), { lastError: 'exited with code 1; it last printed: Error: stray' })
-  await until('they are back', () => host.status().every(each => each.state === 'ready'))
+  await eventually('they are back', () => host.status().every(each => each.state === 'ready'))
   t.same(await host.transform(transform, { n: 1 }), { n: 2 })
 })
 
@@ -155,7 +151,10 @@ test('a busy loop is killed and restarted; calls of others go on meanwhile', asy
   const hung = host.validate(validate, { hang: true })
   t.same(await host.transform(transform, { n: 1 }), { n: 2 })
   t.equal(await reasonOf(hung), 'deadline')
-  await until('it was killed', () => state(host, 'hangs')?.restarts === 1 && state(host, 'hangs')?.state === 'ready')
+  await eventually(
+    'it was killed',
+    () => state(host, 'hangs')?.restarts === 1 && state(host, 'hangs')?.state === 'ready',
+  )
   t.match(state(host, 'hangs'), { lastError: /sign of life/ })
   await host.validate(validate, {})
 })
@@ -180,7 +179,7 @@ test('a package that takes memory outside the heap is killed near its limit; so 
     }),
   ])
   await Promise.allSettled(['buffers', 'objects'].map(name => host.deliver(paid, name, { id: 'e', data: {} })))
-  await until('both died', () => host.status().every(each => each.restarts === 1))
+  await eventually('both died', () => host.status().every(each => each.restarts === 1))
   t.match(state(host, 'buffers'), { lastError: /MiB of memory; 100 are allowed/ })
   t.ok((state(host, 'buffers')?.memoryBytes ?? 0) < 2 * memoryMb * 1_048_576, 'it never had twice its limit')
   t.match(state(host, 'objects')?.lastError, /memory/)
@@ -211,7 +210,7 @@ test('a process that sends a gigabyte, or noise, is killed, and its host keeps i
   const before = process.memoryUsage.rss()
   await Promise.allSettled(['huge', 'noise'].map(name => host.deliver(paid, name, { id: 'e', data: {} })))
   t.same(await host.views(section, {}), [])
-  await until('both were killed', () =>
+  await eventually('both were killed', () =>
     ['huge', 'noise'].every(name => /not a frame/.test(state(host, name)?.lastError ?? '')),
   )
   t.ok(process.memoryUsage.rss() - before < 100_000_000)
@@ -294,7 +293,7 @@ test('hot replacement under load: no call fails, none is answered by a mixture',
   for (let n = 1; n <= 5; n++) {
     await host.set([await version(n)])
     const seen = answers.length
-    await until('calls after the switch', () => answers.length > seen + 100)
+    await eventually('calls after the switch', () => answers.length > seen + 100)
     t.ok(
       answers.slice(seen + 16).every(by => by === n),
       `only version ${n} answers after its set`,
@@ -350,5 +349,5 @@ test('processes end with their host, even one in a busy loop when the host is ki
   t.equal(pids.length, 2)
   t.ok(pids.every(alive))
   parent.kill('SIGKILL')
-  await until('they are gone', () => !pids.some(alive))
+  await eventually('they are gone', () => !pids.some(alive))
 })

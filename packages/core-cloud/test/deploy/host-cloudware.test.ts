@@ -54,7 +54,7 @@ test('cloudware is added to a running site, changed and removed without a restar
   t.equal((await platform.get('/')).body.url, 'hello, VIP')
 
   await platform.want(platform.site(site, { instances: 1, generation: 3 }))
-  await platform.seen('the package is gone', one => one.observedGeneration === 3 && one.cloudware.length === 0, 20_000)
+  await platform.seen('the package is gone', one => one.observedGeneration === 3 && one.cloudware.length === 0)
   const { body } = await platform.get('/')
   t.equal(body.url, 'hello')
   t.equal(body.instance, before.instances[0]?.id, 'the same process all the time')

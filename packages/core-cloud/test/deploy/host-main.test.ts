@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { sleep, systemClock } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { type FromHost, hostMainModule, type ToHost } from '../../src/deploy/index.js'
 import { live, TestPlatform } from './test-platform.js'
@@ -29,14 +30,6 @@ async function started(child: ChildProcess): Promise<FromHost> {
   return message
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not in 10 s: ${what}`)
-    await sleep(clock, 10)
-  }
-}
-
 test('a host process ends cleanly when asked, when its launcher goes, and leaves nothing when killed', async t => {
   await using platform = await TestPlatform.open()
   await platform.want(platform.site(await platform.publish('1.0.0'), { instances: 1 }))
@@ -56,7 +49,7 @@ test('a host process ends cleanly when asked, when its launcher goes, and leaves
     const exited = once(child, 'exit')
     end(child)
     t.equal((await exited)[0], code, `${name}: code`)
-    await until('the instance has gone', () => !existsSync(`/proc/${pid}`))
+    await eventually('the instance has gone', () => !existsSync(`/proc/${pid}`))
     const left = await readdir(join(platform.home, 'run'))
     if (code === 0) t.same(left, ['control.sock'], `${name}: no socket is left`)
   }

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep, systemClock } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { live, TestPlatform } from './test-platform.js'
 
@@ -16,13 +17,9 @@ test('with control away the host starts from its last good copy, and restarts wh
   await platform.stopControl()
   const host = await platform.startHost()
   const ready = async (not?: string) => {
-    const deadline = performance.now() + 10_000
-    for (;;) {
-      const found = host.agent.instances().find(one => one.state === 'ready' && one.id !== not)
-      if (found !== undefined) return found
-      if (performance.now() > deadline) throw new Error(`not ready: ${JSON.stringify(host.agent.observe())}`)
-      await sleep(clock, 10)
-    }
+    const found = () => host.agent.instances().find(one => one.state === 'ready' && one.id !== not)
+    await eventually('an instance is ready', () => found() !== undefined)
+    return found() as NonNullable<ReturnType<typeof found>>
   }
   const first = await ready()
   t.equal((await platform.get('/')).body.instance, first.id)
@@ -33,5 +30,5 @@ test('with control away the host starts from its last good copy, and restarts wh
   const second = await ready(first.id)
   t.equal((await platform.get('/')).body.instance, second.id)
   await platform.startControl()
-  await platform.seen('control finds everything', live(1), 20_000)
+  await platform.seen('control finds everything', live(1))
 })

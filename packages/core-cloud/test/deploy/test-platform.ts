@@ -204,7 +204,7 @@ export class TestPlatform implements AsyncDisposable {
       maintenance: false,
       restart: 0,
       cloudware: [],
-      healthyDeadlineMs: 10_000,
+      healthyDeadlineMs: 60_000,
       ...change,
     }
   }
@@ -215,11 +215,11 @@ export class TestPlatform implements AsyncDisposable {
   }
 
   /** Resolves with the site once a report of it fits. */
-  async seen(what: string, fits: (site: ObservedSite) => boolean, ms = 15_000): Promise<ObservedSite> {
+  async seen(what: string, fits: (site: ObservedSite) => boolean, ms = 60_000): Promise<ObservedSite> {
     return await this.report(what, sites => sites.find(fits), ms)
   }
 
-  async report<T>(what: string, pick: (sites: readonly ObservedSite[]) => T | undefined, ms = 15_000): Promise<T> {
+  async report<T>(what: string, pick: (sites: readonly ObservedSite[]) => T | undefined, ms = 60_000): Promise<T> {
     return await new Promise((resolve, reject) => {
       const look = (): void => {
         const found = pick(this.#observed)

@@ -6,9 +6,9 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Edge, Upstream } from '@aaas/core-cloud/load-balancer'
-import { ManualClock } from '@aaas/testing'
+import { eventually, ManualClock } from '@aaas/testing'
 import { test } from 'tap'
-import { type Answer, call, deferred, eventually, openEdge } from './edge-fixture.js'
+import { type Answer, call, deferred, openEdge } from './edge-fixture.js'
 
 /** Keeps `callers` requests going by keep-alive connections, without retries, until stopped. */
 function load(edge: Edge, callers: number, request: { readonly method?: string; readonly body?: string } = {}) {

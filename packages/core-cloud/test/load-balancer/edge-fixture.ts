@@ -4,7 +4,6 @@ import http, { type IncomingMessage, type RequestListener, type Server } from 'n
 import { connect, createServer as createNetServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { createEdge, type Edge, type EdgeOptions, type Route, type Upstream } from '@aaas/core-cloud/load-balancer'
 
@@ -127,15 +126,6 @@ export async function sendRaw(edge: Edge, text: string): Promise<string> {
   })
   await once(socket, 'close')
   return answer
-}
-
-/** Waits until the condition holds, at most five seconds. */
-export async function eventually(text: string, condition: () => boolean): Promise<void> {
-  const end = Date.now() + 5_000
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`never happened: ${text}`)
-    await wait(5)
-  }
 }
 
 export function deferred(): { readonly promise: Promise<void>; resolve(): void } {

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CloudError } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
-import { alive, eventually, killOwner, serverHome, serverPid, sql, start, startOwner } from './server-fixture.js'
+import { alive, killOwner, serverHome, serverPid, sql, start, startOwner } from './server-fixture.js'
 
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
-import { alive, eventually, killOwner, serverHome, serverPid, sql, start, startOwner } from './server-fixture.js'
+import { alive, killOwner, serverHome, serverPid, sql, start, startOwner } from './server-fixture.js'
 
 const noSystem = existsSync('/usr/lib/postgresql') ? false : 'no system PostgreSQL'
 const noEmbedded = (() => {

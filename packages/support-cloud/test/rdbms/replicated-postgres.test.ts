@@ -10,8 +10,9 @@ import {
   startPostgres,
   startReplicatedPostgres,
 } from '@aaas/support-cloud/rdbms'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
-import { alive, eventually, serverHome, sql } from './server-fixture.js'
+import { alive, serverHome, sql } from './server-fixture.js'
 
 const clock = systemClock({ keepAlive: true })
 const ids = systemIds()

@@ -4,10 +4,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
 import { type PostgresOptions, pgDatabase, type RunningPostgres, startPostgres } from '@aaas/support-cloud/rdbms'
+import { eventually } from '@aaas/testing'
 
 /** A folder for one server, removed at the end; mode 0700 and ours, like a home directory. */
 export async function serverHome(prefix = 'aaas-pg-'): Promise<AsyncDisposable & { readonly path: string }> {
@@ -65,15 +65,6 @@ export async function killOwner(owner: Owner): Promise<void> {
 export async function serverPid(home: string): Promise<number | undefined> {
   const text = await readFile(join(home, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')
   return text === '' ? undefined : Number(text.split('\n')[0])
-}
-
-/** Waits until the condition holds, at most ten seconds. */
-export async function eventually(text: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 10_000
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`never happened: ${text}`)
-    await wait(10)
-  }
 }
 
 export function alive(pid: number): boolean {

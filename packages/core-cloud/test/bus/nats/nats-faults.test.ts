@@ -1,7 +1,8 @@
+import { eventually } from '@aaas/testing'
 import { connect } from '@nats-io/transport-node'
 import { test } from 'tap'
 import type { Bus, BusConnectionState, BusMessage } from '../../../src/bus/index.js'
-import { busOf, bytes, clock, eventually, serversOf, skipNats, soon, text } from '../fixture/nats-bus.js'
+import { busOf, bytes, clock, serversOf, skipNats, soon, text } from '../fixture/nats-bus.js'
 
 const echo = async (message: BusMessage): Promise<void> => message.respond?.(message.payload)
 

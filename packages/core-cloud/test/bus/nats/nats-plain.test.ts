@@ -1,7 +1,8 @@
 import type { NatsServers } from '@aaas/testing'
+import { eventually } from '@aaas/testing'
 import { connect, type NatsConnection, headers as natsHeaders } from '@nats-io/transport-node'
 import { type Test, test } from 'tap'
-import { busOf, bytes, clock, eventually, serversOf, skipNats, soon, text } from '../fixture/nats-bus.js'
+import { busOf, bytes, clock, serversOf, skipNats, soon, text } from '../fixture/nats-bus.js'
 
 async function plainClient(t: Test, servers: NatsServers): Promise<NatsConnection> {
   const client = await connect({ servers: [...servers.urls] })

@@ -1,10 +1,11 @@
 import { silentLogger, systemIds } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { connect } from '@nats-io/transport-node'
 import { test } from 'tap'
 import { DueHeap } from '../../../src/bus/due-heap.js'
 import { natsStreams } from '../../../src/bus/nats/nats-bus.js'
 import type { Delivery } from '../../../src/bus/stream.js'
-import { bytes, eventually, text } from '../fixture/nats-bus.js'
+import { bytes, text } from '../fixture/nats-bus.js'
 import { connectStreams, natsClock, natsServers, skipNats } from '../fixture/nats-streams.js'
 
 const relaxed = { durability: 'relaxed' } as const
