@@ -1,6 +1,6 @@
 import { CloudError } from '@aaas/core-cloud/kernel'
 import { type Database, pgDatabase, type Queryable, sqlState } from '@aaas/support-cloud/rdbms'
-import { openTestDatabase } from '@aaas/testing'
+import { eventually, openTestDatabase } from '@aaas/testing'
 import { test } from 'tap'
 
 async function withDatabase(work: (database: Database, other: Database) => Promise<void>): Promise<void> {
@@ -165,6 +165,13 @@ test('a statement over its time is ended by the server', async t => {
 test('a full pool makes callers wait, and gives up after the time to connect', async t => {
   await using server = await openTestDatabase()
   await using database = pgDatabase({ url: server.url, maxConnections: 1, connectTimeoutMs: 100 })
+  // The time to connect holds for the connection itself, too: on a busy machine it may take several attempts.
+  const connected = (): Promise<boolean> =>
+    database.query({ text: 'select 1' }).then(
+      () => true,
+      () => false,
+    )
+  await eventually('the only connection is there', connected)
   const outcome = await database
     .transaction(() => database.query({ text: 'select 1' }))
     .catch((error: unknown) => error)
