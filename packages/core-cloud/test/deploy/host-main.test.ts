@@ -4,13 +4,10 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { sleep, systemClock } from '@aaas/core-cloud/kernel'
 import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { type FromHost, hostMainModule, type ToHost } from '../../src/deploy/index.js'
 import { live, TestPlatform } from './test-platform.js'
-
-const clock = systemClock({ keepAlive: true })
 
 function forkHost(platform: TestPlatform, edgePort = 0): ChildProcess {
   const child = fork(hostMainModule, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })

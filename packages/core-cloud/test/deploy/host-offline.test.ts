@@ -1,11 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sleep, systemClock } from '@aaas/core-cloud/kernel'
 import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { live, TestPlatform } from './test-platform.js'
-
-const clock = systemClock({ keepAlive: true })
 
 test('with control away the host starts from its last good copy, and restarts what crashes', async t => {
   await using platform = await TestPlatform.open()
