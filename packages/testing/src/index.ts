@@ -16,7 +16,10 @@ export {
   type TestCertificate,
   testCertificate,
 } from './nats-server.js'
+export { type ReplicaSimulationOptions, type ReplicatedMachine, simulateReplicas } from './replica-simulation.js'
 export { seededIds, seededRandom } from './seeded-random.js'
+export { SimDisk, type SimFile, type SimFiles, type SimFolder } from './sim-disk.js'
+export type { DiskFaults } from './sim-disk-image.js'
 export { type NetworkFaults, SimNetwork } from './sim-network.js'
 export { Simulation } from './simulation.js'
 export { openTestDatabase, type TestDatabase, testServerUrl } from './test-database.js'

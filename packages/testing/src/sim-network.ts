@@ -18,7 +18,9 @@ export class SimNetwork<M> {
   readonly #simulation: Simulation
   readonly #random: () => number
   readonly #handlers = new Map<number, (message: M, from: number) => void>()
-  readonly #cuts = new Set<string>()
+  /** By sender: who does not hear it. */
+  readonly #cuts = new Map<number, Set<number>>()
+  readonly #lags = new Map<number, number>()
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation
@@ -46,7 +48,11 @@ export class SimNetwork<M> {
 
   /** Cuts the way from each node of one list to each of the other; the way back stays. */
   cut(from: readonly number[], to: readonly number[]): void {
-    for (const a of from) for (const b of to) if (a !== b) this.#cuts.add(`${a}>${b}`)
+    for (const a of from) {
+      const deaf = this.#cuts.get(a) ?? new Set()
+      for (const b of to) if (a !== b) deaf.add(b)
+      this.#cuts.set(a, deaf)
+    }
   }
 
   /** Parts the nodes: no way between the two lists. */
@@ -55,16 +61,30 @@ export class SimNetwork<M> {
     this.cut(other, one)
   }
 
-  heal(): void {
-    this.#cuts.clear()
+  /** Everything to and from a node takes so much longer. */
+  lag(node: number, ms: number): void {
+    this.#lags.set(node, ms)
+  }
+
+  /** No cuts and no lags any more, anywhere or to and from one node. */
+  heal(node?: number): void {
+    if (node === undefined) {
+      this.#cuts.clear()
+      this.#lags.clear()
+      return
+    }
+    this.#cuts.delete(node)
+    for (const deaf of this.#cuts.values()) deaf.delete(node)
+    this.#lags.delete(node)
   }
 
   #carry(from: number, to: number, message: M): void {
     const { minDelay, maxDelay, late } = this.faults
     const spread = this.#random() < late ? maxDelay * 10 : maxDelay
-    this.#simulation.after(minDelay + this.#random() * (spread - minDelay), () => {
+    const lag = this.#lags.size === 0 ? 0 : (this.#lags.get(from) ?? 0) + (this.#lags.get(to) ?? 0)
+    this.#simulation.after(lag + minDelay + this.#random() * (spread - minDelay), () => {
       // A cut takes what is under way, too.
-      if (this.#cuts.has(`${from}>${to}`)) {
+      if (this.#cuts.size > 0 && this.#cuts.get(from)?.has(to) === true) {
         this.counts.cut += 1
         return
       }

@@ -24,6 +24,7 @@ export class Simulation {
   /** A binary heap by time, then by order of scheduling. */
   readonly #heap: Event[] = []
   #steps = 0
+  #halted = false
 
   constructor(seed: number) {
     this.seed = seed >>> 0
@@ -59,11 +60,16 @@ export class Simulation {
     }
   }
 
+  /** Ends the run after the present event, and every later run before its first: enough was seen. */
+  halt(): void {
+    this.#halted = true
+  }
+
   /** Lets everything happen until the given time (at most `maxSteps` events), calling `check` after each event. */
   run(until: number, options: { readonly maxSteps?: number; readonly check?: () => void } = {}): void {
     const { maxSteps = Number.POSITIVE_INFINITY, check } = options
     const end = this.#steps + maxSteps
-    while (this.#steps < end) {
+    while (this.#steps < end && !this.#halted) {
       const next = this.#heap[0]
       if (next === undefined || next.at > until) break
       this.#pop()
@@ -73,7 +79,7 @@ export class Simulation {
       next.run()
       check?.()
     }
-    if (this.#steps < end) this.#now = Math.max(this.#now, until)
+    if (this.#steps < end && !this.#halted) this.#now = Math.max(this.#now, until)
   }
 
   #push(event: Event): void {

@@ -17,12 +17,14 @@ export interface RaftStorage {
   create(group: GroupId, first: Membership): Promise<Recovered>
   /**
    * Stores works of one group in the order of the calls. `done` is called in that order, when the work and all before it
-   * are durable, and never after a failure. @throws CloudError `core.ha.stopped` after a failure or `close`.
+   * are durable (when `work.sync` is false: when all before it are), and never after a failure, never inside this call.
+   * @throws CloudError `core.ha.stopped` after a failure or `close`; RangeError for a group that is not here and for
+   *   entries that do not follow, which are mistakes of the caller.
    */
   append(group: GroupId, work: AppendWork, done: () => void): void
   /** Keeps the state of the state machine at `mark`, then forgets the log before it; the last two snapshots are kept. */
   saveSnapshot(group: GroupId, mark: SnapshotMark, state: AsyncIterable<Uint8Array>): Promise<void>
-  /** The newest whole snapshot. @throws CloudError `core.ha.corrupt` when its checksum is wrong. */
+  /** The newest whole snapshot. */
   openSnapshot(group: GroupId): Promise<StoredSnapshot | undefined>
   /** Takes a snapshot from another member; a partial one of the same mark is gone on with. */
   receiveSnapshot(group: GroupId, mark: SnapshotMark, bytes: number, sha256: Uint8Array): Promise<SnapshotInlet>
@@ -38,7 +40,7 @@ export interface StoredSnapshot extends AsyncDisposable {
   readonly mark: SnapshotMark
   readonly bytes: number
   readonly sha256: Uint8Array
-  /** Fewer bytes at the end. */
+  /** Fewer bytes at the end. @throws CloudError `core.ha.corrupt` when a checksum is wrong. */
   read(position: number, length: number): Promise<Uint8Array>
 }
 

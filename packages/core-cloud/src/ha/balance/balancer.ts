@@ -98,9 +98,14 @@ export class Balancer {
     this.#budget.call(now)
   }
 
-  /** @returns whether one more attempt (a retry or a hedge) is within the budget; it is then counted. */
+  /** @returns whether one more attempt is within the budget; it is then counted. */
   mayRetry(now: Millis): boolean {
     return this.#budget.take(now)
+  }
+
+  /** The same for a hedge, which leaves a quarter of the budget to retries: what failed needs it more than what is slow. */
+  mayHedge(now: Millis): boolean {
+    return this.#budget.take(now, 0.75)
   }
 
   /** Milliseconds after which an idempotent call may be hedged: what 95 of 100 calls need. Undefined: not known yet. */
@@ -210,6 +215,8 @@ export class Balancer {
     if (outcome === 'cancelled') return
     if (outcome === 'refused') {
       known.limit?.refused()
+      // A refusal is quick, and must not attract more calls: each one makes it look twice as slow, for a while.
+      known.latency.observe(Math.min(1_000, Math.max(this.#options.initialMs, 2 * known.latency.value(now))), now)
       return
     }
     if (outcome === 'success') {
@@ -220,6 +227,11 @@ export class Balancer {
       return
     }
     this.#outliers.failed(id, this.#known.size, now)
+    if (outcome === 'abandoned') {
+      // It would have taken longer still.
+      known.latency.observe(latencyMs, now)
+      return
+    }
     // A quick failure is no sign of speed: whoever fails must not attract calls.
     known.latency.observe(Math.max(latencyMs, known.latency.value(now), this.#options.initialMs), now)
   }

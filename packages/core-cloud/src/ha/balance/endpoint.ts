@@ -8,8 +8,11 @@ export interface Endpoint {
   readonly weight?: number
 }
 
-/** How an attempt ended. `refused`: the endpoint said that it has too much; it did not do anything. */
-export type AttemptOutcome = 'success' | 'failure' | 'refused' | 'cancelled'
+/**
+ * How an attempt ended. `refused`: the endpoint said that it has too much; it did not do anything. `abandoned`: another
+ * attempt that began later was faster; who is abandoned again and again is dead or might as well be.
+ */
+export type AttemptOutcome = 'success' | 'failure' | 'refused' | 'cancelled' | 'abandoned'
 
 /** Milliseconds from a start that nobody knows; never back. */
 export type Millis = number

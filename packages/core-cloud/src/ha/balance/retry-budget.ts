@@ -33,11 +33,14 @@ export class RetryBudget {
     this.#calls[this.#slot % 10] = (this.#calls[this.#slot % 10] as number) + 1
   }
 
-  /** @returns whether one more attempt is allowed; it is then counted. */
-  take(now: Millis): boolean {
+  /**
+   * @param share - of the budget that may be used up for this, default all of it.
+   * @returns whether one more attempt is allowed; it is then counted.
+   */
+  take(now: Millis, share = 1): boolean {
     this.#advance(now)
     const { ratio, perSecond, windowMs } = this.#limits
-    const allowed = Math.max(ratio * sum(this.#calls), (perSecond * windowMs) / 1_000)
+    const allowed = share * Math.max(ratio * sum(this.#calls), (perSecond * windowMs) / 1_000)
     if (sum(this.#extra) + 1 > allowed) return false
     this.#extra[this.#slot % 10] = (this.#extra[this.#slot % 10] as number) + 1
     return true

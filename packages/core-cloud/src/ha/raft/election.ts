@@ -9,9 +9,8 @@ import type { VoteReply, VoteRequest } from './types.js'
 export function tryElection(core: RaftCore, why: 'timeout' | 'transfer' | 'wish'): void {
   if (core.role === 'leader' || !core.electable || changesUnapplied(core)) return
   // The own vote is bound like every other: who has answered a leader's heartbeat has lent it that time.
-  const { reads, electionTicks, preVote } = core.options
-  const lent = reads === 'lease' && core.leader !== 0 && core.electionElapsed < electionTicks
-  if (why === 'wish' && lent) return
+  const { preVote } = core.options
+  if (why === 'wish' && core.lent) return
   // A transfer skips the pre-vote: the leader itself wants the change.
   core.campaign(preVote && why !== 'transfer' ? 'pre-vote' : 'vote', why === 'transfer')
 }
@@ -33,7 +32,8 @@ export function answerVote(core: RaftCore, request: VoteRequest): void {
     (core.vote === 0 && core.leader === 0) ||
     // A pre-vote promises nothing: it may go to several.
     (pre && request.term > core.term)
-  const granted = free && log.isUpToDate(request.lastIndex, request.lastTerm)
+  const lent = core.lent && !request.force
+  const granted = free && !lent && log.isUpToDate(request.lastIndex, request.lastTerm)
   if (granted && !pre) {
     core.vote = request.from
     core.electionElapsed = 0

@@ -7,6 +7,7 @@ export function followLeader(core: RaftCore, message: AppendRequest | Heartbeat 
   if (core.role === 'leader') throw new Error(`two leaders of term ${core.term}: ${core.id} and ${message.from}`)
   if (core.role !== 'follower') core.becomeFollower(core.term, message.from)
   core.electionElapsed = 0
+  core.lentUntil = core.now + core.options.electionTicks
   core.leader = message.from
   if (message.type === 'append') takeEntries(core, message)
   else if (message.type === 'snapshot') takeSnapshot(core, message)

@@ -39,6 +39,8 @@ export class RaftCore {
   readonly reads: ReadQueue
   /** Ticks since the start. */
   now = 0
+  /** With reads by lease: until then this node helps nobody but its leader into office, which answers reads on that. */
+  lentUntil: number
   electionElapsed = 0
   heartbeatElapsed = 0
   electionTimeout = 0
@@ -61,6 +63,8 @@ export class RaftCore {
     this.vote = hardState.vote
     this.membership = snapshot.membership
     this.recordableCommit = this.log.committed
+    // What was lent in the life before is not known: it cannot last longer than this.
+    this.lentUntil = this.options.electionTicks
     this.reads = new ReadQueue(this.options)
     this.#random = (options.seed ^ Math.imul(options.id, 0x9e37_79b9)) >>> 0
     this.syncProgress()
@@ -172,6 +176,11 @@ export class RaftCore {
   }
 
   // ---- elections
+
+  /** Time that a leader may count on is still running. */
+  get lent(): boolean {
+    return this.options.reads === 'lease' && this.now < this.lentUntil
+  }
 
   campaign(kind: 'pre-vote' | 'vote', force = false): void {
     if (kind === 'pre-vote') this.becomePreCandidate()

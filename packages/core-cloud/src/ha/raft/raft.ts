@@ -272,7 +272,7 @@ export class Raft {
     if (type === 'vote' || type === 'pre-vote') {
       const { checkQuorum, electionTicks } = core.options
       const leaderAlive = checkQuorum && core.leader !== 0 && core.electionElapsed < electionTicks
-      if (leaderAlive && !message.force) return
+      if ((leaderAlive || core.lent) && !message.force) return
       if (type === 'vote') core.becomeFollower(message.term, 0)
       answerVote(core, message)
       return

@@ -140,4 +140,12 @@ export const coreErrorCodes = {
   'core.ha.lost': { status: 409, text: 'The lease or lock is not held any more.' },
   'core.ha.fenced': { status: 409, text: 'A later holder has written already; this write came too late.' },
   'core.ha.conflict': { status: 409, text: 'The key has another revision than the one asked for.' },
+  'core.ha.invalid-argument': {
+    status: 400,
+    text: 'A name, lifetime or option is outside its limits; `field` names it.',
+  },
+  'core.ha.too-large': { status: 413, text: 'The value is larger than the limit.' },
+  'core.ha.full': { status: 507, text: 'The group keeps as many keys, bytes or names as it may.' },
+  'core.ha.compacted': { status: 410, text: 'The changes asked for are not kept any more; list again.' },
+  'core.ha.unsupported': { status: 501, text: 'This driver cannot do what was asked; the message says what.' },
 } as const satisfies ErrorCodeTable

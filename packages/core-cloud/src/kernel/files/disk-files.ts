@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CloudError } from '../errors.js'
@@ -53,6 +54,31 @@ export async function diskFiles(dir: string, pid: number): Promise<LogFiles> {
   }
 }
 
+/** The files of a folder as they are, for looking at them: takes no lock and changes nothing. */
+export function diskFilesToRead(dir: string): LogFiles {
+  const refused = (): Promise<never> => Promise.reject(new Error(`${dir} was opened to be read`))
+  return {
+    async folders() {
+      const entries = await readdir(dir, { withFileTypes: true })
+      return entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.')).map(entry => entry.name)
+    },
+    async folder(name) {
+      const { path, list, open } = diskFolder(join(dir, name))
+      return { path, list, open: file => open(file, 'read'), replace: refused, remove: refused, sync: refused }
+    },
+    removeFolder: refused,
+    close: () => Promise.resolve(),
+  }
+}
+
+// Not there on Windows.
+const canWriteThrough = (constants.O_DSYNC as number | undefined) !== undefined
+
+function flagsOf(access: 'write-through' | undefined): number {
+  const flags = constants.O_RDWR | constants.O_CREAT
+  return access === 'write-through' && canWriteThrough ? flags | constants.O_DSYNC : flags
+}
+
 async function takeLock(lock: string, pid: number): Promise<void> {
   const other = await owner(lock)
   if (other !== undefined && other.pid !== pid && alive(other.pid) && (await birth(other.pid)) === other.birth) {
@@ -98,13 +124,9 @@ function diskFolder(path: string): LogFolder {
   return {
     path,
     list: () => readdir(path),
-    async open(name) {
-      const handle = await open(join(path, name), 'a+', 0o600).then(async created => {
-        // Opened for appending only to make it: writes go to places that the caller names.
-        await created.close()
-        return open(join(path, name), 'r+')
-      })
-      return new DiskFile(handle, (await handle.stat()).size)
+    async open(name, access) {
+      const handle = await open(join(path, name), access === 'read' ? constants.O_RDONLY : flagsOf(access), 0o600)
+      return new DiskFile(handle, (await handle.stat()).size, access === 'write-through' && canWriteThrough)
     },
     replace: (from, to) => rename(join(path, from), join(path, to)),
     remove: name => unlink(join(path, name)),
@@ -118,6 +140,7 @@ class DiskFile implements LogFile {
   constructor(
     handle: FileHandle,
     readonly size: number,
+    readonly writeThrough: boolean,
   ) {
     this.#handle = handle
   }

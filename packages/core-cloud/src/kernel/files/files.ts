@@ -13,8 +13,12 @@ export interface LogFolder {
   /** For messages to people. */
   readonly path: string
   list(): Promise<readonly string[]>
-  /** Made when it is not there. */
-  open(name: string): Promise<LogFile>
+  /**
+   * Made when it is not there, unless it is opened to be read.
+   * @param access - `write-through`: a write resolves when the disk has everything. It costs one turn instead of the two
+   *   of a write and a sync. `read`: writes fail; nothing on the disk changes.
+   */
+  open(name: string, access?: 'write-through' | 'read'): Promise<LogFile>
   /** `to` is replaced at once: after a crash it is the old or the new one. Open files stay usable. */
   replace(from: string, to: string): Promise<void>
   remove(name: string): Promise<void>
@@ -25,6 +29,8 @@ export interface LogFolder {
 export interface LogFile {
   /** Bytes when it was opened; later ones are the writer's to count. */
   readonly size: number
+  /** True when it was opened so and the place can do it: otherwise a `sync` must follow a write. */
+  readonly writeThrough?: boolean
   /** Resolves when the operating system has everything. The pieces must not change before. */
   write(pieces: readonly Uint8Array[], position: number): Promise<void>
   /** Fewer bytes at the end of the file. The buffer is the caller's. */

@@ -24,9 +24,10 @@ function memoryFolder(path: string, files: Map<string, MemoryFile>): LogFolder {
   return {
     path,
     list: () => Promise.resolve([...files.keys()]),
-    async open(name) {
+    async open(name, access) {
       let file = files.get(name)
       if (file === undefined) {
+        if (access === 'read') throw new Error(`no file ${name}`)
         file = new MemoryFile()
         files.set(name, file)
       }
@@ -46,6 +47,7 @@ function memoryFolder(path: string, files: Map<string, MemoryFile>): LogFolder {
 }
 
 class MemoryFile implements LogFile {
+  readonly writeThrough = true
   #bytes = Buffer.alloc(0)
   #end = 0
 

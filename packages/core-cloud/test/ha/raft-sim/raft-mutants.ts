@@ -4,12 +4,25 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import {
+  AnswersBeforeTheDisk,
+  countsTokens,
+  DoesNotTickAStop,
+  forgetsSessions,
+  KeepsNoVotes,
+  LosesWrites,
+  ReadsTooEarly,
+  SnapshotsChangeUnderWriter,
+} from './driver-mutants.js'
+import type { RaftParts } from './raft-simulation.js'
 import type { RaftClass } from './sim-node.js'
 
 export interface Mutant {
   readonly name: string
   /** File of the core, what to replace in it (it must be there once), and by what. */
-  readonly edits: readonly (readonly [file: string, find: string, replace: string])[]
+  readonly edits?: readonly (readonly [file: string, find: string, replace: string])[]
+  /** A driver or a state machine with a bug. */
+  readonly parts?: Partial<RaftParts>
 }
 
 export const raftMutants: readonly Mutant[] = [
@@ -19,7 +32,13 @@ export const raftMutants: readonly Mutant[] = [
   },
   {
     name: 'forgets its vote in a crash',
-    edits: [['raft-core.js', 'vote: this.vote, commit', 'vote: 0, commit']],
+    edits: [
+      [
+        'raft.js',
+        'hardState: wrote ? hardState : undefined',
+        'hardState: wrote ? { ...hardState, vote: 0 } : undefined',
+      ],
+    ],
   },
   {
     name: 'acknowledges before the disk has it',
@@ -49,7 +68,7 @@ export const raftMutants: readonly Mutant[] = [
   },
   {
     name: 'votes for itself in time that it lent to a leader',
-    edits: [['election.js', "why === 'wish' && lent", 'false']],
+    edits: [['election.js', "why === 'wish' && core.lent", 'false']],
   },
   {
     name: 'keeps its lease while it hands leadership over',
@@ -154,23 +173,32 @@ export const raftMutants: readonly Mutant[] = [
       ],
     ],
   },
+  { name: 'driver: loses a write that it calls durable', parts: { NodeClass: LosesWrites } },
+  { name: 'driver: does not write terms and votes', parts: { NodeClass: KeepsNoVotes } },
+  { name: 'driver: answers before the disk has it', parts: { NodeClass: AnswersBeforeTheDisk } },
+  { name: 'driver: reads by a lease after a stall', parts: { NodeClass: DoesNotTickAStop } },
+  { name: 'driver: a snapshot is of a later state than it says', parts: { NodeClass: SnapshotsChangeUnderWriter } },
+  { name: 'driver: reads before the state is there', parts: { NodeClass: ReadsTooEarly } },
+  { name: 'state machine: a command again after a snapshot', parts: { machine: forgetsSessions } },
+  { name: 'state machine: the same fencing token twice', parts: { machine: countsTokens() } },
 ]
 
-/** Loads the core with a bug in it. @throws Error when an edit does not fit: the core has changed, and so must the mutant. */
-export async function loadMutant({ name, edits }: Mutant): Promise<RaftClass> {
+/** What a group with this bug is made of. @throws Error when an edit does not fit: the core has changed, and so must the mutant. */
+export async function loadMutant({ name, edits = [], parts = {} }: Mutant): Promise<Partial<RaftParts>> {
+  if (edits.length === 0) return parts
   const source = fileURLToPath(new URL('../../../src/', import.meta.url))
   const folder = mkdtempSync(join(tmpdir(), 'raft-mutant-'))
   try {
-    for (const part of ['kernel', 'ha']) cpSync(join(source, part), join(folder, part), { recursive: true })
+    for (const part of ['kernel', 'ha/raft']) cpSync(join(source, part), join(folder, part), { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
     for (const [file, find, replace] of edits) {
       const path = join(folder, 'ha', 'raft', file)
-      const parts = readFileSync(path, 'utf8').split(find)
-      if (parts.length !== 2) throw new Error(`mutant '${name}': ${parts.length - 1} places in ${file} fit '${find}'`)
-      writeFileSync(path, parts.join(replace))
+      const places = readFileSync(path, 'utf8').split(find)
+      if (places.length !== 2) throw new Error(`mutant '${name}': ${places.length - 1} places in ${file} fit '${find}'`)
+      writeFileSync(path, places.join(replace))
     }
     const module = (await import(pathToFileURL(join(folder, 'ha', 'raft', 'raft.js')).href)) as { Raft: RaftClass }
-    return module.Raft
+    return { ...parts, RaftClass: module.Raft }
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -1,0 +1,3 @@
+import { overNats } from './coordination/nats-fixture.js'
+
+overNats(3)
