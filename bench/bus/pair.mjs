@@ -22,14 +22,29 @@ export async function startPair(kind, { dir, nats, atEnd }) {
   const serverCpu = async () => (server === undefined ? 0 : (await ask(server, {})).cpu)
   return {
     kind,
-    /** @returns calls per second, p50 and p99 in ms, processor time of all together per call in us. */
+    /**
+     * @returns calls per second, p50 and p99 in ms, processor time of all together per call in us, and `others`: the part
+     * of the machine, 0 to 1, that programs outside the benchmark used meanwhile.
+     */
     async measure(callers, ms) {
-      const before = { server: await serverCpu(), broker: nats.cpu() }
+      const before = { server: await serverCpu(), broker: nats.cpu(), machine: machineTime() }
       const answer = await ask(client, { callers, ms })
       if (answer.failed !== undefined) throw new Error(`${kind}: ${answer.failed}`)
-      const others = (await serverCpu()) - before.server + (brokerless ? 0 : nats.cpu() - before.broker)
+      const server = (await serverCpu()) - before.server
+      const broker = brokerless ? 0 : nats.cpu() - before.broker
       const { calls, p50, p99 } = answer
-      return { perSecond: (calls / answer.ms) * 1_000, p50, p99, cpu: (answer.cpu + others) / calls }
+      const cpu = answer.cpu + server + broker
+      const after = machineTime()
+      const others = (after.busy - before.machine.busy - cpu) / Math.max(1, after.all - before.machine.all)
+      return {
+        perSecond: (calls / answer.ms) * 1_000,
+        p50,
+        p99,
+        cpu: cpu / calls,
+        others: Math.max(0, others),
+        calls,
+        parts: { caller: answer.cpu, server, broker },
+      }
     },
   }
 }
@@ -76,5 +91,17 @@ export function cpuOf(pid) {
     return (Number(fields[11]) + Number(fields[12])) * 10_000
   } catch {
     return 0
+  }
+}
+
+/** Processor time of the machine so far in microseconds; zeros where the system does not tell. */
+function machineTime() {
+  try {
+    const [first] = readFileSync('/proc/stat', 'utf8').split('\n')
+    const [user, nice, system, idle, wait, interrupt, soft] = first.trim().split(/\s+/).slice(1).map(Number)
+    const busy = user + nice + system + interrupt + soft
+    return { busy: busy * 10_000, all: (busy + idle + wait) * 10_000 }
+  } catch {
+    return { busy: 0, all: 0 }
   }
 }

@@ -1,5 +1,5 @@
 // One producer or consumer of the scenario of lost messages; killed at any moment, and started again.
-import { appendFileSync, existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 
 const [, , role, text] = process.argv
 const settings = JSON.parse(text)
@@ -11,7 +11,10 @@ else if (role === 'consumer') void consume()
 else if (role === 'ordered') void consumeInOrder()
 process.send('ready')
 
-/** Each key waits for its acknowledgement before its next message. What was acknowledged is in a journal. */
+/**
+ * Each key waits for its acknowledgement before its next message; all keys are under way at once, as far as the parent
+ * allows. What was acknowledged is in a journal.
+ */
 async function produce() {
   const { journal, keys, perKey, stream } = settings
   const done = new Map(keys.map(key => [key, 0]))
@@ -22,8 +25,10 @@ async function produce() {
     if (done.has(key)) done.set(key, Math.max(done.get(key), Number(n)))
   }
   appendFileSync(journal, '\n')
+  const allowed = allowance()
   const send = async key => {
     for (let n = done.get(key) + 1; n <= perKey; n++) {
+      await allowed(n)
       const payload = Buffer.from(JSON.stringify({ key, n }))
       for (;;) {
         try {
@@ -41,24 +46,39 @@ async function produce() {
   process.send('done')
 }
 
+/** @returns waits until the parent lets every key go up to a number. */
+function allowance() {
+  let upTo = 0
+  let waiting = []
+  process.on('message', message => {
+    upTo = message.upTo
+    const woken = waiting
+    waiting = []
+    for (const wake of woken) wake()
+  })
+  return async n => {
+    while (n > upTo) await new Promise(resolve => waiting.push(resolve))
+  }
+}
+
 /**
- * The effect of a message is a file with the sequence as its name. `link` makes it at once or says that it is there:
- * the inbox of all consumers together, and proof of who applied it.
+ * The effect of a message is a symbolic link named by its sequence that points at what it said. The system makes it
+ * whole and once or says that it is there: the inbox of all consumers together, and proof of who applied it.
  */
 async function consume() {
-  const { inbox, stream, name } = settings
-  const draft = `${inbox}/draft-${name}-${process.pid}`
-  await joinUntilThere(stream, { name: 'applied', ackWaitMs: 10_000, maxDeliveries: 1_000 }, delivery => {
+  const { inbox, stream } = settings
+  const made = new Set()
+  const config = { name: 'applied', ackWaitMs: 10_000, maxDeliveries: 1_000, maxUnsettled: 2_048 }
+  await joinUntilThere(stream, config, 256, delivery => {
     const folder = `${inbox}/${Math.floor(delivery.sequence / 1_000)}`
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(draft, delivery.payload)
+    if (!made.has(folder)) mkdirSync(folder, { recursive: true })
+    made.add(folder)
     try {
-      linkSync(draft, `${folder}/${delivery.sequence}`)
+      symlinkSync(Buffer.from(delivery.payload), `${folder}/${delivery.sequence}`)
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
       appendFileSync(`${inbox}/repeated`, `${delivery.sequence}\n`)
     }
-    unlinkSync(draft)
   })
 }
 
@@ -72,7 +92,7 @@ async function consumeInOrder() {
     ackWaitMs: 10_000,
     maxDeliveries: 1_000,
   }
-  await joinUntilThere(stream, config, delivery => {
+  await joinUntilThere(stream, config, 1, delivery => {
     appendFileSync(
       `${inbox}/ordered`,
       `${delivery.sequence} ${JSON.parse(Buffer.from(delivery.payload).toString()).n}\n`,
@@ -80,10 +100,10 @@ async function consumeInOrder() {
   })
 }
 
-async function joinUntilThere(stream, config, handler) {
+async function joinUntilThere(stream, config, concurrency, handler) {
   for (;;) {
     try {
-      return await streams.consume(stream, config, handler, { concurrency: 32 })
+      return await streams.consume(stream, config, handler, { concurrency })
     } catch (error) {
       if (!error.retryable) throw error
       await new Promise(resolve => setTimeout(resolve, 50))

@@ -2,11 +2,11 @@
 // acknowledged may be missing, nothing may be applied twice, and each key keeps its order.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const stream = 'loss'
-const keyCount = 64
+const keyCount = 512
 const producers = 2
 const consumers = 2
 const role = new URL('_loss-role.mjs', import.meta.url).href
@@ -32,9 +32,10 @@ export async function killed(child) {
  *   and their `settings`; the `durability` of the stream; `forgetsSettled` when a killed server may deliver again what
  *   was settled just before; `dispose()` when there is more to end than `kill()` does.
  * @param messages - how many are published, at least.
- * @param killEveryMs - between two kills.
+ * @param kills - how often something is killed, at equal distances of settled messages; every second time the server.
+ * @param deadlineMs - of the whole; passing it is a failure.
  */
-export async function lossScenario({ driver, folder, messages, killEveryMs, say }) {
+export async function lossScenario({ driver, folder, messages, kills: planned, deadlineMs, say }) {
   const perKey = Math.ceil(messages / keyCount)
   const inbox = `${folder}/inbox`
   mkdirSync(inbox, { recursive: true })
@@ -54,21 +55,25 @@ export async function lossScenario({ driver, folder, messages, killEveryMs, say 
   for (let index = 0; index < 2; index++) parts.push(new Part('ordered', { ...base, name: `o${index}`, key: keys[0] }))
   await Promise.all(parts.map(part => part.start()))
   const started = performance.now()
-  const kills = await killInTurn({ driver, parts, streams, killEveryMs, say, total: perKey * keyCount })
+  const kills = await killInTurn({ driver, parts, streams, planned, deadlineMs, say, perKey })
   const seconds = (performance.now() - started) / 1_000
   await Promise.all(parts.map(part => part.stop()))
   await streams[Symbol.asyncDispose]()
   await driver.kill()
   await driver.dispose?.()
   const result = judge({ folder, inbox, keys, perKey, forgetsSettled: driver.forgetsSettled === true })
-  say(`${driver.name}: ${JSON.stringify({ ...result, kills })}`)
-  return { ...result, driver: driver.name, kills, seconds: Math.round(seconds * 10) / 10 }
+  // Whatever was never killed was not tried.
+  const ok = result.ok && Object.values(kills).every(count => count > 0)
+  const perSecond = Math.round(result.messages / seconds)
+  say(`${driver.name}: ${JSON.stringify({ ...result, kills, perSecond })}`)
+  return { ...result, ok, driver: driver.name, kills, seconds: Math.round(seconds * 10) / 10, perSecond }
 }
 
 /** A process that is started again when it was killed, until its work is done. */
 class Part {
   done = false
   #child
+  #upTo = 0
 
   constructor(kind, settings) {
     this.kind = kind
@@ -81,6 +86,13 @@ class Part {
       if (message === 'done') this.done = true
     })
     this.#child = child
+    if (this.kind === 'producer') this.allow(this.#upTo)
+  }
+
+  /** Lets a producer send the messages of its keys up to a number. */
+  allow(upTo) {
+    this.#upTo = upTo
+    if (this.#child.connected) this.#child.send({ upTo }, () => undefined)
   }
 
   async killAndStart() {
@@ -93,18 +105,29 @@ class Part {
   }
 }
 
-async function killInTurn({ driver, parts, streams, killEveryMs, say, total }) {
+async function killInTurn({ driver, parts, streams, planned, deadlineMs, say, perKey }) {
   const kills = { server: 0, producer: 0, consumer: 0, ordered: 0 }
-  const end = Date.now() + 110_000
-  for (let turn = 0; ; turn++) {
-    await new Promise(resolve => setTimeout(resolve, killEveryMs))
+  const total = perKey * keyCount
+  const step = total / (planned + 1)
+  const end = Date.now() + deadlineMs
+  const makers = parts.filter(part => part.kind === 'producer')
+  let turn = 0
+  let settled = 0
+  for (;;) {
     const info = await streams.consumerInfo(stream, 'applied').catch(() => undefined)
     const ordered = await streams.consumerInfo(stream, 'ordered').catch(() => undefined)
+    settled = Math.max(settled, info?.settledSequence ?? 0)
     const rest = [info, ordered].map(one => (one === undefined ? Number.NaN : one.pending + one.unsettled))
-    const sent = parts.every(part => part.kind !== 'producer' || part.done)
-    if (sent && rest.every(count => count === 0)) return kills
-    if (Date.now() > end) throw new Error(`not done in time: ${JSON.stringify({ sent, rest, kills })}`)
-    if (turn % 5 === 0) say(`${driver.name}: of ${total}: ${rest.join(' and ')} wait, ${JSON.stringify(kills)}`)
+    if (makers.every(part => part.done) && rest.every(count => count === 0)) return kills
+    if (Date.now() > end) throw new Error(`not done in time: ${JSON.stringify({ settled, rest, kills })}`)
+    // Producers wait before they are two kills ahead: whatever is killed is killed at work.
+    const upTo = Math.min(perKey, Math.ceil(((turn + 2) * step) / keyCount))
+    for (const part of makers) part.allow(upTo)
+    if (turn >= planned || settled < (turn + 1) * step) {
+      await new Promise(resolve => setTimeout(resolve, 50))
+      continue
+    }
+    if (turn % 10 === 0) say(`${driver.name}: ${settled} of ${total} are settled, ${JSON.stringify(kills)}`)
     // Every second time the server; else one after the other.
     const part = parts[(turn >> 1) % parts.length]
     if (turn % 2 === 0) {
@@ -115,6 +138,7 @@ async function killInTurn({ driver, parts, streams, killEveryMs, say, total }) {
       await part.killAndStart()
       kills[part.kind] += 1
     }
+    turn += 1
   }
 }
 
@@ -126,7 +150,7 @@ function judge({ folder, inbox, keys, perKey, forgetsSettled }) {
   for (const part of readdirSync(inbox)) {
     if (!/^\d+$/.test(part)) continue
     for (const sequence of readdirSync(`${inbox}/${part}`)) {
-      const text = readFileSync(`${inbox}/${part}/${sequence}`, 'utf8')
+      const text = readlinkSync(`${inbox}/${part}/${sequence}`)
       const { key, n } = parse(text)
       const numbers = applied.get(key)
       if (numbers === undefined) damaged += 1

@@ -1,5 +1,5 @@
-// Durable streams lose nothing and apply nothing twice: 100,000 messages (AAAS_LOSS_MESSAGES) while producers, consumers
-// and the server are killed in turn.
+// Durable streams lose nothing and apply nothing twice: 100,000 messages (AAAS_LOSS_MESSAGES) on each driver while
+// producers, consumers and the server are killed in turn, 40 kills (AAAS_LOSS_KILLS) spread over the messages.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,8 @@ import { natsDriver } from './_loss-nats.mjs'
 
 export async function verify({ say }) {
   const messages = Number(process.env.AAAS_LOSS_MESSAGES ?? 100_000)
+  const kills = Number(process.env.AAAS_LOSS_KILLS ?? 40)
+  const deadlineMs = 600_000
   const runs = []
   const nats = findTestEngine('nats')
   const drivers = [localDriver, ...('path' in nats ? [() => natsDriver(nats.path)] : [])]
@@ -17,7 +19,7 @@ export async function verify({ say }) {
   for (const make of drivers) {
     const folder = mkdtempSync(join(tmpdir(), 'aaas-loss-'))
     try {
-      runs.push(await lossScenario({ driver: make(folder), folder, messages, killEveryMs: 700, say }))
+      runs.push(await lossScenario({ driver: make(folder), folder, messages, kills, deadlineMs, say }))
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }

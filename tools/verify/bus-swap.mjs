@@ -1,9 +1,10 @@
 // 16 callers, a handler of 20 ms, 30 planned replacements of the callee under load, on every driver with its default
-// settings: no call may fail, and every answer must be the one of its call. Over a unix socket and over NATS the callees
-// are processes; a new one is started and reports ready before the old one is told to stop.
+// settings: no call may fail, and every answer must be the one of its call. Over a unix socket, directly and over NATS the
+// callees are processes; a new one is started and reports ready before the old one is told to stop.
 import { fork } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -22,7 +23,7 @@ const ids = systemIds()
 
 export async function verify({ say }) {
   const figures = {}
-  for (const [name, run] of Object.entries({ memory, unix, nats })) {
+  for (const [name, run] of Object.entries({ memory, unix, direct, nats })) {
     const figure = await run()
     figures[name] = figure
     say(
@@ -51,14 +52,27 @@ async function memory() {
   })
 }
 
-async function unix() {
+const unix = () => overHub('unix')
+
+async function direct() {
+  const figure = await overHub('direct')
+  // Measured is what went directly.
+  return figure.ways.direct > figure.calls / 2 ? figure : { ...figure, failed: figure.failed + 1 }
+}
+
+async function overHub(driver) {
   const folder = mkdtempSync(join(tmpdir(), 'aaas-swap-'))
   const socketPath = join(folder, 'hub')
   const authenticate = name => ({ name, kind: 'service', publish: ['>'], subscribe: ['>'] })
+  const { privateKey } = generateKeyPairSync('ed25519')
+  writeFileSync(join(folder, 'issuer.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   const hub = await listenBus({ socketPath, clock, logger, authenticate })
-  const bus = await openSwapBus('unix', socketPath, 'caller')
+  const bus = await openSwapBus(driver, socketPath, 'caller')
   try {
-    return await underLoad(bus, () => startCallee('unix', socketPath))
+    const figure = await underLoad(bus, () => startCallee(driver, socketPath))
+    if (driver !== 'direct') return figure
+    const { direct, otherWay } = bus.info()
+    return { ...figure, ways: { direct, otherWay } }
   } finally {
     for (const part of [bus, hub]) await part[Symbol.asyncDispose]()
     rmSync(folder, { recursive: true, force: true })

@@ -116,9 +116,12 @@ export class FrameWriter {
     if (this.#scheduled) return
     this.#scheduled = true
     // After the promise reactions that are queued now: what they write goes into the same piece.
-    process.nextTick(() => this.flush())
+    process.nextTick(this.#atEnd)
   }
 
+  readonly #atEnd = (): void => this.flush()
+
+  /** Hands over what is written. For the end of a turn that nothing will be added in. */
   flush(): void {
     this.#scheduled = false
     if (this.#end === this.#start) return

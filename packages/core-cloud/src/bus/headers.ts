@@ -24,40 +24,67 @@ const nameForm = /^[a-z0-9-]{1,64}$/
 const breaks = /[\r\n\0]/
 const reserved = 'aaas-'
 
+/** Names found well-formed: the same few come again and again. */
+const goodNames = new Set<string>()
+const maxGoodNames = 256
+
+/** The block that is being made. Nothing else runs meanwhile. */
+const scratch = Buffer.allocUnsafeSlow(maxHeaderBytes)
+
 /** @throws CloudError `core.bus.refused` for a name or value that is not allowed, `core.contract.payload-too-large`. */
 export function encodeHeaders(headers: BusHeaders | undefined): HeaderBlock {
   if (headers === undefined) return noHeaders
-  const names = Object.keys(headers)
-  if (names.length === 0) return noHeaders
-  let bytes = 0
-  for (const name of names) {
+  let end = 0
+  let count = 0
+  for (const name of Object.keys(headers)) {
     const value = headers[name] ?? ''
-    if (!nameForm.test(name) || name.startsWith(reserved) || breaks.test(value)) {
-      throw new CloudError('core.bus.refused', `header '${name.slice(0, 64)}' is not allowed`, {
-        field: `headers/${name.slice(0, 64)}`,
-      })
-    }
-    bytes += 3 + name.length + Buffer.byteLength(value)
+    if (!goodNames.has(name)) checkName(name)
+    count += 1
+    if (count > maxHeaders || end + 3 + name.length + value.length > maxHeaderBytes) throw tooMany()
+    scratch[end] = name.length
+    for (let index = 0; index < name.length; index++) scratch[end + 1 + index] = name.charCodeAt(index)
+    const start = end + 3 + name.length
+    end = start + putValue(start, name, value)
+    scratch[start - 2] = (end - start) >>> 8
+    scratch[start - 1] = end - start
   }
-  if (names.length > maxHeaders || bytes > maxHeaderBytes) {
-    throw new CloudError(
-      'core.contract.payload-too-large',
-      `headers are at most ${maxHeaders} of together ${maxHeaderBytes} bytes`,
-      {
-        field: 'headers',
-      },
-    )
-  }
-  const block = Buffer.allocUnsafe(bytes)
-  let offset = 0
-  for (const name of names) {
-    block[offset] = name.length
-    offset += 1 + block.write(name, offset + 1, 'latin1')
-    const length = block.write(headers[name] ?? '', offset + 2)
-    block.writeUInt16BE(length, offset)
-    offset += 2 + length
-  }
+  if (end === 0) return noHeaders
+  const block = Buffer.allocUnsafe(end)
+  scratch.copy(block, 0, 0, end)
   return block
+}
+
+/** @returns bytes of the value. */
+function putValue(start: number, name: string, value: string): number {
+  for (let index = 0; index < value.length; index++) {
+    const unit = value.charCodeAt(index)
+    if (unit > 127) return putText(start, name, value)
+    if (unit === 0 || unit === 10 || unit === 13) throw notAllowed(name)
+    scratch[start + index] = unit
+  }
+  return value.length
+}
+
+function putText(start: number, name: string, value: string): number {
+  if (breaks.test(value)) throw notAllowed(name)
+  if (start + Buffer.byteLength(value) > maxHeaderBytes) throw tooMany()
+  return scratch.write(value, start)
+}
+
+function checkName(name: string): void {
+  if (!nameForm.test(name) || name.startsWith(reserved)) throw notAllowed(name)
+  if (goodNames.size >= maxGoodNames) goodNames.clear()
+  goodNames.add(name)
+}
+
+function notAllowed(name: string): CloudError {
+  const field = `headers/${name.slice(0, 64)}`
+  return new CloudError('core.bus.refused', `header '${name.slice(0, 64)}' is not allowed`, { field })
+}
+
+function tooMany(): CloudError {
+  const text = `headers are at most ${maxHeaders} of together ${maxHeaderBytes} bytes`
+  return new CloudError('core.contract.payload-too-large', text, { field: 'headers' })
 }
 
 /** True when a block that came over a wire is one that {@link encodeHeaders} could have made. Allocates nothing. */
@@ -98,8 +125,21 @@ export function decodeHeaders(block: HeaderBlock): BusHeaders {
   while (offset < block.length) {
     const nameEnd = offset + 1 + (block[offset] ?? 0)
     const valueEnd = nameEnd + 2 + (((block[nameEnd] ?? 0) << 8) | (block[nameEnd + 1] ?? 0))
-    headers[block.toString('latin1', offset + 1, nameEnd)] = block.toString('utf8', nameEnd + 2, valueEnd)
+    headers[nameIn(block, offset + 1, nameEnd)] = block.toString('utf8', nameEnd + 2, valueEnd)
     offset = valueEnd
   }
   return headers
+}
+
+/** Names of every call. A string made of bytes must be looked up among all names of the program before it can be one. */
+const usual = ['traceparent', 'contract-version', 'tenant', 'actor', 'idempotency-key', 'error', 'tracestate', 'caller']
+
+function nameIn(block: HeaderBlock, start: number, end: number): string {
+  for (const name of usual) if (name.length === end - start && isAt(block, start, name)) return name
+  return block.toString('latin1', start, end)
+}
+
+function isAt(block: HeaderBlock, start: number, name: string): boolean {
+  for (let index = 0; index < name.length; index++) if (block[start + index] !== name.charCodeAt(index)) return false
+  return true
 }

@@ -6,10 +6,11 @@ import { checkScope, codeOf, deadlineMsOf, type Operation, publicError, runCall 
 import { actorIn, decodeJson, encodeJson, errorHeaders, headerNames, traceIn } from './call-headers.js'
 import type { CallFacts, CallPlace } from './call-scope.js'
 import type { Caller, CallerVerifier } from './caller-claim.js'
-import type { OperationObserver } from './observer.js'
+import type { CallSpan, OperationObserver } from './observer.js'
 import type { ServiceCounters } from './service-counters.js'
 import { readOpen } from './stream-frame.js'
 import type { StreamHost } from './stream-server.js'
+import type { TraceFacts } from './trace.js'
 import { checkInput } from './validation.js'
 import { majorOf } from './version-routing-core.js'
 
@@ -37,51 +38,98 @@ export interface CallEdge {
   readonly place: CallPlace
   readonly logger: Logger
   readonly streams: StreamHost
+  /** Calls that are served now. */
+  running: number
 }
 
 /** Serves one message: every failure is an answer. */
-export async function serveCall(
+export function serveCall(
   message: BusMessage,
   served: ServedOperation | undefined,
   edge: CallEdge,
-): Promise<void> {
+): Promise<void> | undefined {
   // Something published to a method's subject is not a call: nobody waits for an answer.
-  if (message.respond === undefined) return
+  if (message.respond === undefined) return undefined
   if (served === undefined) {
-    await answerError(message, new CloudError('core.contract.unknown-method', `there is no ${message.subject}`), edge)
-    return
+    const error = new CloudError('core.contract.unknown-method', `there is no ${message.subject}`)
+    return answerError(message, error, edge)
   }
-  const { operation, observer, counters } = served
-  const { clock } = edge.place
-  const started = clock.monotonic()
-  const parent = traceIn(message.headers)
-  const span = observer.begin(parent)
-  const ended = (error: unknown): void => {
-    const ms = clock.monotonic() - started
-    const code = error === undefined ? undefined : codeOf(error)
-    counters.note(ms, error)
-    observer.end(ms, code, span)
+  return new Serving(message, served, edge).answer()
+}
+
+/** One call that is served. Its functions with pauses are short: what they hold is kept for every call under way. */
+class Serving {
+  readonly #message: BusMessage
+  readonly #served: ServedOperation
+  readonly #edge: CallEdge
+  readonly #started: number
+  readonly #trace: TraceFacts | undefined
+  readonly #span: CallSpan | undefined
+
+  constructor(message: BusMessage, served: ServedOperation, edge: CallEdge) {
+    this.#message = message
+    this.#served = served
+    this.#edge = edge
+    this.#started = edge.place.clock.monotonic()
+    const parent = traceIn(message.headers)
+    this.#span = served.observer.begin(parent)
+    this.#trace = parent ?? this.#span?.trace
   }
-  try {
-    const facts = factsFrom(message, operation, edge, parent ?? span?.trace)
-    checkScope(operation, facts.actor)
-    if (edge.authorize !== undefined) await authorize(edge.authorize, message, operation, facts.actor)
-    if (operation.method.stream !== undefined) {
-      const open = readOpen(message.payload, operation.label)
-      checkInput(operation.method.input, open.input, operation.label)
-      const { surfaceSignal: _, ...lasting } = facts
-      const opening = { operation, facts: lasting, open, sender: message.sender, span, ended }
-      await message.respond(edge.streams.open(opening))
-      return
+
+  async answer(): Promise<void> {
+    this.#edge.running += 1
+    try {
+      const result = this.#quickly()
+      const bytes = result === undefined ? await this.#slowly() : encodeJson(await result)
+      // Fails when the answer is larger than a message may be.
+      await this.#message.respond?.(bytes)
+      // A stream only begins now, and says itself when it ends.
+      if (this.#served.operation.method.stream === undefined) this.#ended(undefined)
+    } catch (error) {
+      this.#ended(error)
+      await answerError(this.#message, error, this.#edge, this.#served.operation)
+    } finally {
+      this.#edge.running -= 1
     }
-    const input = readInput(message.payload, operation)
-    const result = encodeJson(await runCall(operation, input, facts, edge.place, span))
-    // Fails when the answer is larger than a message may be.
-    await message.respond(result)
-    ended(undefined)
-  } catch (error) {
-    ended(error)
-    await answerError(message, error, edge, operation)
+  }
+
+  /** @returns undefined for a call that is more than its handler. @throws CloudError for one that may not be. */
+  #quickly(): Promise<unknown> | undefined {
+    const { authorize, place } = this.#edge
+    const { operation } = this.#served
+    if (authorize !== undefined || operation.method.stream !== undefined) return undefined
+    const facts = this.#facts()
+    const input = readInput(this.#message.payload, operation)
+    return runCall(operation, input, facts, place, this.#span)
+  }
+
+  async #slowly(): Promise<Uint8Array> {
+    const { authorize: allows, place, streams } = this.#edge
+    const { operation } = this.#served
+    const { payload, sender } = this.#message
+    const facts = this.#facts()
+    if (allows !== undefined) await authorize(allows, this.#message, operation, facts.actor)
+    if (operation.method.stream === undefined)
+      return encodeJson(await runCall(operation, readInput(payload, operation), facts, place, this.#span))
+    const open = readOpen(payload, operation.label)
+    checkInput(operation.method.input, open.input, operation.label)
+    const { surfaceSignal: _, ...lasting } = facts
+    const ended = (error: unknown): void => this.#ended(error)
+    return streams.open({ operation, facts: lasting, open, sender, span: this.#span, ended })
+  }
+
+  #facts(): CallFacts {
+    const { operation } = this.#served
+    const facts = factsFrom(this.#message, operation, this.#edge, this.#trace)
+    checkScope(operation, facts.actor)
+    return facts
+  }
+
+  #ended(error: unknown): void {
+    const { observer, counters } = this.#served
+    const ms = this.#edge.place.clock.monotonic() - this.#started
+    counters.note(ms, error)
+    observer.end(ms, error === undefined ? undefined : codeOf(error), this.#span)
   }
 }
 
@@ -104,7 +152,7 @@ function factsFrom(
 ): CallFacts {
   const { headers } = message
   const wanted = headers[headerNames.version]
-  if (wanted !== undefined && majorOf(wanted) !== majorOf(edge.version)) {
+  if (wanted !== undefined && wanted !== edge.version && majorOf(wanted) !== majorOf(edge.version)) {
     throw new CloudError(
       'core.contract.version-mismatch',
       `${edge.name} is served in version ${edge.version}, which a caller of ${wanted.slice(0, 40)} does not understand`,

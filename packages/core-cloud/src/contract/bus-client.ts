@@ -1,4 +1,4 @@
-import type { Bus, BusMessage } from '../bus/bus.js'
+import type { Bus, BusMessage, RequestOptions } from '../bus/bus.js'
 import type { Clock } from '../kernel/clock.js'
 import type { CallOptions } from '../kernel/context.js'
 import { CloudError } from '../kernel/errors.js'
@@ -6,7 +6,7 @@ import type { Ids } from '../kernel/ids.js'
 import { codeOf, factsOf, unobserved } from './call.js'
 import { decodeJson, encodeJson, headersOf, isError } from './call-headers.js'
 import { type CallFacts, type CallPlace, callPlace, parentOf, traceOf } from './call-scope.js'
-import { CallTargets } from './call-targets.js'
+import { CallTargets, type Sending } from './call-targets.js'
 import type { CallerSigner } from './caller-claim.js'
 import type { Client, Contract, Items, Method } from './contract.js'
 import { errorBodyOf } from './error-body.js'
@@ -80,28 +80,29 @@ function functionOf(one: BusMethod): (...args: never[]) => unknown {
   }
 }
 
-async function unary(one: BusMethod, input: unknown, call: CallOptions | undefined): Promise<unknown> {
-  const { options, observer } = one
-  const { clock } = options
-  const started = clock.monotonic()
-  const facts = factsOf(call, one.method, clock)
-  const span = observer.begin(parentOf(facts, options.ids))
-  let answer: BusMessage
-  let value: unknown
+function unary(one: BusMethod, input: unknown, call: CallOptions | undefined): Promise<unknown> {
+  const { options } = one
+  const started = options.clock.monotonic()
+  let span: CallSpan | undefined
   try {
-    answer = await send(one, encodeJson(input), facts, span, facts.signal)
-    value = readJson(answer.payload, one.label)
+    const facts = factsOf(call, one.method, options.clock)
+    span = one.observer.begin(parentOf(facts, options.ids))
+    const unary = (request: CallRequest): Sending<unknown> => new Unary(one, request, started, span)
+    return send(one, encodeJson(input), facts, span, facts.signal, unary)
   } catch (error) {
-    observer.end(clock.monotonic() - started, codeOf(error), span)
-    throw error
+    one.observer.end(options.clock.monotonic() - started, codeOf(error), span)
+    return Promise.reject(error)
   }
-  observer.end(clock.monotonic() - started, undefined, span)
-  return value
 }
 
 function stream(one: BusMethod, facts: CallFacts, input: unknown, items: Items<unknown> | undefined): unknown {
   const { options, observer, place, limits, targets } = one
   const { clock, bus } = options
+  const opening = ({ payload, options }: CallRequest): Sending<BusMessage> => ({
+    ask: subject => bus.request(subject, payload, options),
+    take: thrown,
+    failed: error => error,
+  })
   let started = 0
   let span: CallSpan | undefined
   return callStream(
@@ -116,7 +117,7 @@ function stream(one: BusMethod, facts: CallFacts, input: unknown, items: Items<u
         started = clock.monotonic()
         span = observer.begin(parentOf(facts, options.ids))
         return {
-          open: (payload, signal) => send(one, payload, facts, span, signal),
+          open: (payload, signal) => send(one, payload, facts, span, signal, opening),
           async frame(instance, payload, deadline, signal) {
             const subject = targets.instance(instance)
             return thrown(
@@ -135,26 +136,61 @@ function stream(one: BusMethod, facts: CallFacts, input: unknown, items: Items<u
   )
 }
 
-/** Sends a call to whoever should have it. @returns the answer. @throws what the other side threw. */
-function send(
+/** What is asked for, wherever it is asked. */
+interface CallRequest {
+  readonly payload: Uint8Array
+  readonly options: RequestOptions
+}
+
+/** A call of a method without streams. */
+class Unary implements Sending<unknown> {
+  constructor(
+    readonly one: BusMethod,
+    readonly request: CallRequest,
+    readonly started: number,
+    readonly span: CallSpan | undefined,
+  ) {}
+
+  ask(subject: string): Promise<BusMessage> {
+    const { payload, options } = this.request
+    return this.one.options.bus.request(subject, payload, options)
+  }
+
+  take(answer: BusMessage): unknown {
+    const value = readJson(thrown(answer).payload, this.one.label)
+    this.#ended(undefined)
+    return value
+  }
+
+  failed(error: unknown): unknown {
+    this.#ended(codeOf(error))
+    return error
+  }
+
+  #ended(code: string | undefined): void {
+    const { observer, options } = this.one
+    observer.end(options.clock.monotonic() - this.started, code, this.span)
+  }
+}
+
+/** Sends a call to whoever should have it. @returns what is taken of the answer. @throws what the other side threw. */
+function send<T>(
   one: BusMethod,
   payload: Uint8Array,
   facts: CallFacts,
   span: CallSpan | undefined,
   signal: AbortSignal | undefined,
-): Promise<BusMessage> {
+  sending: (request: CallRequest) => Sending<T>,
+): Promise<T> {
   const { options, targets } = one
-  const { bus, contract, signer } = options
+  const { contract, signer, routes } = options
   const trace = span?.trace ?? traceOf(facts, options.ids)
   const claim = signer?.sign(facts, contract.name)
   const headers = headersOf({ facts, trace, version: contract.version, claim })
   const { deadline } = facts
-  const request = signal === undefined ? { deadline, headers } : { deadline, headers, signal }
-  return targets.send(
-    one.name,
-    async subject => thrown(await bus.request(subject, payload, request)),
-    options.routes?.choose(contract.name, facts.tenant, () => trace.traceparent.slice(3, 35)),
-  )
+  const request = { payload, options: signal === undefined ? { deadline, headers } : { deadline, headers, signal } }
+  const choice = routes?.choose(contract.name, facts.tenant, () => trace.traceparent.slice(3, 35))
+  return targets.send(one.name, sending(request), choice)
 }
 
 /** @throws CloudError when the answer is an error. */

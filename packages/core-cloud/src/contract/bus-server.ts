@@ -102,18 +102,11 @@ export async function serveContract<C extends Contract>(options: ServeOptions<C>
     place,
     logger: options.logger,
     streams,
+    running: 0,
   }
   const served = servedOperations(options)
-  let running = 0
-  const serve = async (message: BusMessage): Promise<void> => {
-    running += 1
-    try {
-      const { subject } = message
-      await serveCall(message, served.get(subject.slice(subject.lastIndexOf('.') + 1)), edge)
-    } finally {
-      running -= 1
-    }
-  }
+  const find = finder(served)
+  const serve = (message: BusMessage): Promise<void> | undefined => serveCall(message, find(message.subject), edge)
   const subjects = subjectsOf(options.prefix, contract)
   const queue = options.queue ?? contract.name
   const own = await subscribeAll(options, serve, queue, message => serveOwn(message, instance, edge), instance)
@@ -134,7 +127,7 @@ export async function serveContract<C extends Contract>(options: ServeOptions<C>
       counters,
     })),
     get inFlight() {
-      return running + streams.size
+      return edge.running + streams.size
     },
     drain,
     [Symbol.asyncDispose]: drain,
@@ -151,6 +144,19 @@ function servedOperations<C extends Contract>(options: ServeOptions<C>): Readonl
   )
 }
 
+/** Finds the method of a subject. One call is mostly like the one before it: then no part of the subject is cut out. */
+function finder(served: ReadonlyMap<string, ServedOperation>): (subject: string) => ServedOperation | undefined {
+  let last = ''
+  let found: ServedOperation | undefined
+  return subject => {
+    if (subject !== last) {
+      found = served.get(subject.slice(subject.lastIndexOf('.') + 1))
+      last = subject
+    }
+    return found
+  }
+}
+
 interface OwnSubscriptions {
   readonly calls: readonly BusSubscription[]
   readonly frames: BusSubscription
@@ -159,7 +165,7 @@ interface OwnSubscriptions {
 /** The instance's own subject comes last: what came back over it shows that the bus has the ones before. */
 async function subscribeAll<C extends Contract>(
   options: ServeOptions<C>,
-  serve: (message: BusMessage) => Promise<void>,
+  serve: (message: BusMessage) => Promise<void> | undefined,
   queue: string,
   serveFrames: (message: BusMessage) => Promise<void>,
   instance: string,

@@ -4,7 +4,7 @@ import type { Actor, CallContext } from '../kernel/context.js'
 import { type Deadline, Deadlines } from '../kernel/deadlines.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Ids } from '../kernel/ids.js'
-import { isTraceId, newTraceId, type TraceFacts, traceparentOf } from './trace.js'
+import { isTraceId, newTraceparent, type TraceFacts, traceparentOf } from './trace.js'
 
 /** What is known of one call before its handler runs. */
 export interface CallFacts {
@@ -53,8 +53,8 @@ export function callPlace(clock: Clock, ids: Ids): CallPlace {
 export function traceOf(facts: CallFacts, ids: Ids): TraceFacts {
   const { traceparent, tracestate, traceId } = facts
   if (traceparent !== undefined) return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
-  const known = traceId !== undefined && isTraceId(traceId) ? traceId : newTraceId(ids)
-  return { traceparent: traceparentOf(known, ids) as string }
+  if (traceId !== undefined && isTraceId(traceId)) return { traceparent: traceparentOf(traceId, ids) as string }
+  return { traceparent: newTraceparent(ids) }
 }
 
 /** What an observer is told of the caller's trace: only what the caller said. */

@@ -1,3 +1,4 @@
+import type { BusMessage } from '../bus/bus.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Contract } from './contract.js'
 import { majorOf, type VersionChoice, versionToken } from './version-routing-core.js'
@@ -16,7 +17,14 @@ export function subjectsOf(prefix: string, contract: Contract) {
   }
 }
 
-type Send<T> = (subject: string) => Promise<T>
+/** One call, asked at one subject or several. */
+export interface Sending<T> {
+  ask(subject: string): Promise<BusMessage>
+  /** @throws what the other side threw. */
+  take(answer: BusMessage): T
+  /** Told once, when nothing is left to try. @returns what the caller gets. */
+  failed(error: unknown): unknown
+}
 
 /**
  * Finds an instance that understands the caller. A call goes on to the next subject only when it had no effect: nobody
@@ -25,6 +33,8 @@ type Send<T> = (subject: string) => Promise<T>
 export class CallTargets {
   readonly #subjects: ReturnType<typeof subjectsOf>
   readonly #contract: Contract
+  /** Subjects by method: putting one together for each call, and finding it in a table, costs more than it seems. */
+  readonly #plain = new Map<string, string>()
   /** Another major answered at the plain subject: ask the own one first from then on. */
   #majorFirst = false
 
@@ -39,37 +49,52 @@ export class CallTargets {
   }
 
   /** @throws CloudError `core.contract.version-mismatch` when somebody serves the contract, but no version that fits. */
-  send<T>(method: string, send: Send<T>, choice: VersionChoice | undefined): Promise<T> {
-    if (choice !== undefined) return this.#sendChosen(method, send, choice)
+  send<T>(method: string, sending: Sending<T>, choice: VersionChoice | undefined): Promise<T> {
+    if (choice !== undefined) return ending(this.#sendChosen(method, sending, choice), sending)
     const { plain, major } = this.#subjects
-    return this.#majorFirst
-      ? this.#inTurn(method, send, [major, plain])
-      : send(`${plain}.${method}`).catch((error: unknown) => {
-          if (!CloudError.is(error, 'core.contract.version-mismatch')) throw error
-          return this.#inTurn(method, send, [major], error)
-        })
+    if (this.#majorFirst) return ending(this.#inTurn(method, sending, [major, plain]), sending)
+    const elsewhere = (error: unknown): Promise<T> => {
+      if (!CloudError.is(error, 'core.contract.version-mismatch')) throw sending.failed(error)
+      return ending(this.#inTurn(method, sending, [major], error), sending)
+    }
+    return sending.ask(this.#plainOf(method)).then(answer => {
+      try {
+        return sending.take(answer)
+      } catch (error) {
+        return elsewhere(error)
+      }
+    }, elsewhere)
   }
 
-  async #sendChosen<T>(method: string, send: Send<T>, { versions, strict }: VersionChoice): Promise<T> {
+  #plainOf(method: string): string {
+    let subject = this.#plain.get(method)
+    if (subject === undefined) {
+      subject = `${this.#subjects.plain}.${method}`
+      this.#plain.set(method, subject)
+    }
+    return subject
+  }
+
+  async #sendChosen<T>(method: string, sending: Sending<T>, { versions, strict }: VersionChoice): Promise<T> {
     const own = majorOf(this.#contract.version)
     const fitting = versions.filter(version => majorOf(version) === own)
     const subjects = fitting.map(this.#subjects.exact)
-    if (!strict) return this.#inTurn(method, send, [...subjects, this.#subjects.major, this.#subjects.plain])
+    if (!strict) return this.#inTurn(method, sending, [...subjects, this.#subjects.major, this.#subjects.plain])
     const mismatch = new CloudError(
       'core.contract.version-mismatch',
       `nobody serves ${this.#contract.name} ${versions.join(', ')}, which the tenant is pinned to`,
       { details: { wanted: versions.join(', ') } },
     )
-    return this.#inTurn(method, send, subjects, mismatch)
+    return this.#inTurn(method, sending, subjects, mismatch)
   }
 
   /** @param last - what to throw when nobody answers at any of them; default: what the last one said. */
-  async #inTurn<T>(method: string, send: Send<T>, places: readonly string[], last?: CloudError): Promise<T> {
+  async #inTurn<T>(method: string, sending: Sending<T>, places: readonly string[], last?: CloudError): Promise<T> {
     let mismatch = last
     let absent: CloudError | undefined
     for (const place of places) {
       try {
-        const answer = await send(`${place}.${method}`)
+        const answer = sending.take(await sending.ask(`${place}.${method}`))
         if (place === this.#subjects.major) this.#majorFirst = true
         return answer
       } catch (error) {
@@ -82,4 +107,10 @@ export class CallTargets {
     this.#majorFirst = false
     throw mismatch ?? absent ?? new CloudError('core.bus.no-responder', `nobody serves ${this.#contract.name}`)
   }
+}
+
+function ending<T>(result: Promise<T>, sending: Sending<T>): Promise<T> {
+  return result.catch((error: unknown) => {
+    throw sending.failed(error)
+  })
 }

@@ -4,6 +4,20 @@ import type { Ids } from '../kernel/ids.js'
 import type { DesiredSite } from './desired-state.js'
 import { busPrefixOf } from './site-runner.js'
 
+/** Where instances announce themselves to each other for direct calls. */
+const discovery = 'aaas.peers.>'
+
+/** What an instance may do on the bus, whichever way it takes. */
+export function identityOf(site: Pick<DesiredSite, 'site' | 'kind'>): BusIdentity {
+  return {
+    name: site.site,
+    kind: site.kind,
+    // A site may call services; a service may call the sites it serves too. Neither listens on another's subjects.
+    publish: [...(site.kind === 'site' ? ['service.>'] : ['service.>', 'site.>']), discovery],
+    subscribe: [`${busPrefixOf(site)}.>`, discovery],
+  }
+}
+
 /** Who may be on the host's hub: each instance by a token of its own, for as long as it runs. */
 export interface Admissions {
   /** @returns the token that the instance is to present. */
@@ -22,13 +36,7 @@ export function createAdmissions(ids: Ids): Admissions {
       const token = ids.token(32)
       const key = hashOf(token)
       instances.set(instance, { key, site: site.site })
-      identities.set(key, {
-        name: site.site,
-        kind: site.kind,
-        // A site may call services; a service may call the sites it serves too. Neither listens on another's subjects.
-        publish: site.kind === 'site' ? ['service.>'] : ['service.>', 'site.>'],
-        subscribe: [`${busPrefixOf(site)}.>`],
-      })
+      identities.set(key, identityOf(site))
       return token
     },
     revoke(instance) {

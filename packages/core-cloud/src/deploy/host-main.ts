@@ -4,7 +4,10 @@ import type { HostOptions } from './host-process.js'
 
 /** What a forked host process is told by its first message. */
 export interface HostStart
-  extends Pick<HostOptions, 'home' | 'hostId' | 'controlSocket' | 'controlToken' | 'edgePort'> {
+  extends Pick<
+    HostOptions,
+    'home' | 'hostId' | 'controlSocket' | 'controlToken' | 'edgePort' | 'tenantLimits' | 'metricsToken' | 'metricsPort'
+  > {
   readonly runDir?: string
   readonly publicBaseUrl?: string
 }
@@ -13,7 +16,7 @@ export type ToHost = { readonly type: 'start'; readonly options: HostStart }
 
 /** What a forked host process answers. After `failed` it ends with code 1. */
 export type FromHost =
-  | { readonly type: 'started'; readonly edgePort: number }
+  | { readonly type: 'started'; readonly edgePort: number; readonly metricsPort?: number }
   | { readonly type: 'failed'; readonly error: ErrorBody }
 
 /**

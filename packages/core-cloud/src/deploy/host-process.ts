@@ -1,27 +1,37 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { listenBus } from '@aaas/core-cloud/bus'
+import { defaultTenantLimits, listenBus, type QuotaDesk, quotaDesk, type TenantLimits } from '@aaas/core-cloud/bus'
 import { unpackPackage, verifyPackage } from '@aaas/core-cloud/cloudware'
-import { createMeter, type Meter, openReadingSpool, processUsageReader } from '@aaas/core-cloud/metering'
+import {
+  createMeter,
+  type Meter,
+  openReadingSpool,
+  processUsageReader,
+  type ReadingSpool,
+} from '@aaas/core-cloud/metering'
 import { createMetricsStore, fileLogStore, type LogStore } from '@aaas/core-cloud/monitor'
+import { listenMetrics } from '@aaas/core-cloud/telemetry'
 import type { Clock } from '../kernel/clock.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Ids } from '../kernel/ids.js'
 import { Lifecycle } from '../kernel/lifecycle.js'
 import type { Logger } from '../kernel/logger.js'
 import type { RouteTable } from '../load-balancer/route-table.js'
-import { type Admissions, createAdmissions } from './admissions.js'
+import { type Admissions, createAdmissions, identityOf } from './admissions.js'
 import { type ControlLink, dialControl } from './control-link.js'
 import type { DesiredState } from './desired-state.js'
+import { createDirectIssuer, type DirectIssuer } from './direct-issuer.js'
 import { startEdgeSampler, type TrafficSource, trafficOf } from './edge-sampler.js'
 import { HostAgent } from './host-agent.js'
 import { hostAgentHandlers } from './host-agent-service.js'
 import { openHostMemory } from './host-memory.js'
+import { hostMetrics } from './host-metrics.js'
+import { createInstanceDesk, type InstanceDesk } from './instance-desk.js'
 import { runReleaseStep, startInstance } from './instance-process.js'
 import { createPackageCache } from './package-cache.js'
 import { installedPlatformPackages, linkPlatformPackages } from './package-links.js'
-import { instanceSocketPath, type SiteRunnerPorts } from './site-runner.js'
+import { directSocketPath, instanceSocketPath, type SiteRunnerPorts } from './site-runner.js'
 
 /** The load balancer as the host uses it. */
 export interface HostEdge extends TrafficSource, AsyncDisposable {
@@ -50,6 +60,12 @@ export interface HostOptions {
   readonly ids: Ids
   readonly logger: Logger
   readonly createEdge: (options: { port: number; clock: Clock; ids: Ids; logger: Logger }) => Promise<HostEdge>
+  /** What a tenant may use of the hub, and of each service it calls directly; default {@link defaultTenantLimits}. */
+  readonly tenantLimits?: TenantLimits
+  /** Serves `/metrics` on 127.0.0.1 to whom presents it as a bearer token; absent: not at all. */
+  readonly metricsToken?: string
+  /** Default 0: a free port. */
+  readonly metricsPort?: number
   /** Milliseconds a release step may take; default 300_000. */
   readonly releaseDeadlineMs?: number
   /** Milliseconds the stop of all instances may take; default 8_000. */
@@ -59,6 +75,8 @@ export interface HostOptions {
 /** A running host. Disposing it ends every instance, closes the edge and removes the sockets. */
 export interface HostHandle extends AsyncDisposable {
   readonly edgePort: number
+  /** Undefined when the metrics are not served. */
+  readonly metricsPort: number | undefined
   readonly agent: Pick<HostAgent, 'observe' | 'instances' | 'pull'>
 }
 
@@ -88,9 +106,17 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
   const memory = await openHostMemory({ dir: folders.host, logger })
   const admissions = createAdmissions(ids)
   const busSocket = join(folders.run, 'host.sock')
+  const spool = await openReadingSpool({
+    path: join(folders.host, 'readings.json'),
+    send: async readings => void (await control.client.readings({ hostId, readings })),
+    logger,
+  })
+  // Disposed twice: here when the start fails, and for the last readings while there is a way to control.
+  const quotas = lifecycle.use('quotas', openQuotas(options, spool))
+  const authenticate = (token: string) => admissions.authenticate(token)
   const hub = lifecycle.use(
     'hub',
-    await listenBus({ socketPath: busSocket, clock, logger, authenticate: token => admissions.authenticate(token) }),
+    await listenBus({ socketPath: busSocket, clock, logger, authenticate, quota: quotas }),
   )
   await removeStaleSockets(folders.run)
   const logs = lifecycle.use('logs', fileLogStore({ dir: join(folders.host, 'logs'), clock }))
@@ -98,11 +124,6 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
     'control',
     dialControl({ hostId, socketPath: options.controlSocket, token: options.controlToken, clock, ids, logger }),
   )
-  const spool = await openReadingSpool({
-    path: join(folders.host, 'readings.json'),
-    send: async readings => void (await control.client.readings({ hostId, readings })),
-    logger,
-  })
   const edge = await options.createEdge({ port: options.edgePort, clock, ids, logger: options.logger })
   const meter = createMeter({
     clock,
@@ -113,7 +134,10 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
   })
   const metrics = createMetricsStore({ clock })
   const trust: { keys: DesiredState['trust'] } = { keys: memory.desired?.trust ?? {} }
-  const ports = runnerPorts(options, { folders, admissions, busSocket, logs, control, edge, meter, trust, logger })
+  const instances = createInstanceDesk({ spool, logger })
+  const direct = createDirectIssuer({ cluster: hostId, clock, renewed: (one, text) => instances.renew(one, text) })
+  const parts = { folders, admissions, busSocket, logs, control, edge, meter, trust, instances, direct, logger }
+  const ports = runnerPorts(options, parts)
   const agent = new HostAgent({
     hostId,
     edgePort: edge.port,
@@ -128,15 +152,19 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
   const sampler = startEdgeSampler({ edge, metrics, siteOf: instance => admissions.siteOf(instance), clock })
   // Stopped in reverse: no more requests, then the instances, then their last readings, then the way to control.
   lifecycle.use('meter', meter)
+  lifecycle.use('readings of the hub', quotas)
+  lifecycle.add({ name: 'direct path', dispose: async () => direct[Symbol.dispose]() })
   lifecycle.add({ name: 'agent', dispose: () => agent.stop(options.stopDeadlineMs ?? 8_000) })
   lifecycle.use('edge', edge)
   lifecycle.add({ name: 'sampler', dispose: async () => sampler[Symbol.dispose]() })
   const bus = hub.bus({ name: hostId, kind: 'host', publish: ['>'], subscribe: ['>'] })
   control.serve(hostAgentHandlers({ agent, bus, logs, metrics, clock, ids }), () => agent.pull())
+  const metricsPort = await serveMetrics(options, lifecycle, hostMetrics({ edge, hub, quotas, instances }))
   agent.start()
   logger.info('host started', { edgePort: edge.port, sites: memory.desired?.sites.length ?? 0 })
   return {
     edgePort: edge.port,
+    metricsPort,
     agent,
     [Symbol.asyncDispose]: () => lifecycle.stop(),
   }
@@ -151,7 +179,34 @@ interface Parts {
   readonly edge: HostEdge
   readonly meter: Meter
   readonly trust: { readonly keys: DesiredState['trust'] }
+  readonly instances: InstanceDesk
+  readonly direct: DirectIssuer
   readonly logger: Logger
+}
+
+/** Counts and limits what sites and services send over the hub; the readings go where those of their processes go. */
+function openQuotas(options: HostOptions, spool: ReadingSpool): QuotaDesk {
+  const { hostId, clock, ids, tenantLimits = defaultTenantLimits } = options
+  return quotaDesk({
+    source: `${hostId}.hub`,
+    limitsOf: () => tenantLimits,
+    tenantOf: ({ kind, name }) => (kind === 'site' || kind === 'service' ? name : undefined),
+    clock,
+    ids,
+    spool,
+  })
+}
+
+/** @returns the port; undefined when nobody may see them. */
+async function serveMetrics(
+  { metricsToken, metricsPort = 0, logger }: HostOptions,
+  lifecycle: Lifecycle,
+  collect: Parameters<typeof listenMetrics>[0]['collect'],
+): Promise<number | undefined> {
+  if (metricsToken === undefined) return undefined
+  const server = await listenMetrics({ port: metricsPort, token: metricsToken, collect, logger })
+  lifecycle.use('metrics', server)
+  return server.port
 }
 
 /** Gives the runners of the sites what they need of this host. */
@@ -160,7 +215,8 @@ function runnerPorts(
   parts: Parts,
 ): Omit<SiteRunnerPorts, 'routesChanged' | 'memoryChanged' | 'stateChanged' | 'removed'> {
   const { clock, ids, environment } = options
-  const { folders, admissions, busSocket, logs, control, edge, meter, logger } = parts
+  const { folders, admissions, busSocket, logs, control, edge, meter, instances, direct, logger } = parts
+  const { tenantLimits = defaultTenantLimits } = options
   const baseUrl = options.publicBaseUrl ?? `http://127.0.0.1:${edge.port}`
   const capture = (site: string, instance: string) => (line: string, stream: 'stdout' | 'stderr') =>
     logs.append(site, instance, line, stream)
@@ -178,15 +234,28 @@ function runnerPorts(
     dataDirOf: site => makeFolder(join(folders.host, 'sites', site)),
     publicUrlOf: site => `${baseUrl}/s/${site}`,
     socketPathOf: instance => instanceSocketPath(folders.run, instance),
-    admit: (instance, site) => ({ busSocket, busToken: admissions.admit(instance, site) }),
-    startInstance: (instance, { site, ...events }) =>
-      startInstance(instance, {
+    admit: (instance, site) => ({
+      busSocket,
+      busToken: admissions.admit(instance, site),
+      direct: {
+        ...direct.admit(instance, identityOf(site)),
+        socketPath: directSocketPath(folders.run, instance),
+        ...(site.kind === 'service' ? { tenantLimits } : {}),
+      },
+    }),
+    startInstance(instance, { site, ...events }) {
+      const { instanceId } = instance
+      const started = startInstance(instance, {
         clock,
         environment,
         memoryMb: site.memoryMb ?? defaultMemoryMb,
-        onLine: capture(site.site, instance.instanceId),
+        onLine: capture(site.site, instanceId),
+        onReadings: readings => instances.readings(instanceId, readings),
         ...events,
-      }),
+      })
+      instances.add(instanceId, site, started)
+      return started
+    },
     runRelease: (program, site, signal) => {
       const name = `release-v${site.version}`
       const step = runReleaseStep(program, {
@@ -203,8 +272,10 @@ function runnerPorts(
     ended(site, instance) {
       meter.close(instance)
       admissions.revoke(instance)
-      // A killed process cannot remove its socket.
-      rmSync(instanceSocketPath(folders.run, instance), { force: true })
+      direct.revoke(instance)
+      instances.remove(instance)
+      // A killed process cannot remove its sockets.
+      for (const path of [instanceSocketPath, directSocketPath]) rmSync(path(folders.run, instance), { force: true })
       void logs.close(site, instance).catch((error: unknown) => logger.warn('a log could not be closed', { error }))
     },
   }
@@ -232,7 +303,7 @@ async function prepareFolders(options: HostOptions): Promise<Folders> {
 /** What instances of a killed host left behind. Called when this host has the hub's socket, so none of them is in use. */
 async function removeStaleSockets(runDir: string): Promise<void> {
   for (const name of await readdir(runDir)) {
-    if (/^i-[A-Za-z0-9-]+\.sock$/.test(name)) await rm(join(runDir, name), { force: true })
+    if (/^[id]-[A-Za-z0-9-]+\.sock$/.test(name)) await rm(join(runDir, name), { force: true })
   }
 }
 

@@ -1,6 +1,7 @@
 import type { LoadedPackage } from '@aaas/core-cloud/cloudware'
 import type { CloudwareStatus } from '../cloudware/hooks.js'
 import type { ErrorBody } from '../kernel/errors.js'
+import type { DirectSettings } from './direct-issuer.js'
 
 /** Everything a child process needs to run a program; sent as the first message, never by environment or arguments. */
 export interface ProgramOptions {
@@ -22,6 +23,8 @@ export interface InstanceOptions extends ProgramOptions {
   /** The host's hub, and the token by which the hub knows this instance. */
   readonly busSocket: string
   readonly busToken: string
+  /** For calls past the hub; absent: everything goes over it. */
+  readonly direct?: DirectSettings
   readonly cloudware: readonly LoadedPackage[]
 }
 
@@ -30,6 +33,10 @@ export type ToInstance =
   | { readonly type: 'start'; readonly options: InstanceOptions }
   | { readonly type: 'cloudware'; readonly packages: readonly LoadedPackage[] }
   | { readonly type: 'check'; readonly id: number }
+  /** Asks for what it counts; the answer is `metrics` with the same id. */
+  | { readonly type: 'metrics'; readonly id: number }
+  /** A new credential for the direct path, long before the former one ends. */
+  | { readonly type: 'credential'; readonly credential: string }
   /** The edge has no request here any more: finish and end within `deadlineMs`. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
 
@@ -48,6 +55,10 @@ export type FromInstance =
   | { readonly type: 'failed'; readonly error: ErrorBody }
   /** `id` is that of the question; 0 after a change of cloudware, unasked. */
   | { readonly type: 'checked'; readonly id: number; readonly check: InstanceCheck }
+  /** Families as a registry gives them; the host checks them. */
+  | { readonly type: 'metrics'; readonly id: number; readonly families: unknown }
+  /** What tenants used of this instance directly; the host checks it. */
+  | { readonly type: 'readings'; readonly readings: unknown }
 
 export type ToRelease = { readonly type: 'release'; readonly options: ProgramOptions }
 export type FromRelease = { readonly type: 'released' } | { readonly type: 'failed'; readonly error: ErrorBody }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import type { LoadedPackage } from '@aaas/core-cloud/cloudware'
+import { type CollectedFamily, readFamilies } from '@aaas/core-cloud/telemetry'
 import type { Clock } from '../kernel/clock.js'
 import { CloudError } from '../kernel/errors.js'
 import { type Child, type ChildOptions, describeExit, startChild } from './child-process.js'
@@ -25,6 +26,12 @@ export interface InstanceEvents {
   readonly onCheck: (check: InstanceCheck) => void
 }
 
+/** What only the host itself wants to hear of an instance. */
+export interface InstanceReports {
+  /** Not checked yet. */
+  readonly onReadings: (readings: unknown) => void
+}
+
 /** The host's end of an instance. */
 export interface InstanceProcess {
   readonly pid: number | undefined
@@ -33,6 +40,10 @@ export interface InstanceProcess {
   applyCloudware(packages: readonly LoadedPackage[]): void
   /** Asks how it does; the answer comes as `onCheck`, or never. */
   check(): void
+  /** @returns what it counts; undefined when it does not say so within two seconds, or says nonsense. Never rejects. */
+  metrics(): Promise<readonly CollectedFamily[] | undefined>
+  /** Gives it a new credential for the direct path. */
+  renew(credential: string): void
   /** Lets it finish and end; killed at the deadline. Resolves when it is gone. */
   stop(deadlineMs: number): Promise<void>
   kill(): void
@@ -43,6 +54,8 @@ const releaseModule = fileURLToPath(new URL('./system-release-main.js', import.m
 
 /** Beyond the deadline the child itself keeps, before it is killed. */
 const killSlackMs = 500
+/** A scraper waits ten seconds; one instance that is busy must not cost it all the others. */
+const metricsMs = 2_000
 /**
  * Share of the instance's memory that V8 may use for objects; buffers, code and stacks need the rest. It is not a wall:
  * buffers escape it.
@@ -57,9 +70,10 @@ const heapFlags = ['--single-threaded-gc', '--max-semi-space-size=4']
 
 export function startInstance(
   options: InstanceOptions,
-  settings: ChildSettings & InstanceEvents & { readonly memoryMb: number },
+  settings: ChildSettings & InstanceEvents & InstanceReports & { readonly memoryMb: number },
 ): InstanceProcess {
   let failed: string | undefined
+  const asked = new Map<number, (families: unknown) => void>()
   const child = startChild({
     module: instanceModule,
     nodeFlags: [`--max-old-space-size=${Math.max(48, Math.floor(settings.memoryMb * heapShare))}`, ...heapFlags],
@@ -70,20 +84,36 @@ export function startInstance(
       const received = message as FromInstance
       if (received.type === 'ready') settings.onReady()
       else if (received.type === 'checked') settings.onCheck(received.check)
+      else if (received.type === 'metrics') asked.get(received.id)?.(received.families)
+      else if (received.type === 'readings') settings.onReadings(received.readings)
       else failed = `${received.error.code}: ${received.error.message}`
     },
   })
   const send = (message: ToInstance): void => child.send(message)
   send({ type: 'start', options })
-  let checks = 0
+  let questions = 0
   return {
     pid: child.pid,
     exited: child.exited.then(exit => failed ?? describeExit(exit)),
     applyCloudware: packages => send({ type: 'cloudware', packages }),
     check() {
-      checks += 1
-      send({ type: 'check', id: checks })
+      questions += 1
+      send({ type: 'check', id: questions })
     },
+    metrics() {
+      const id = ++questions
+      return new Promise(resolve => {
+        const done = (families: unknown): void => {
+          cancel()
+          asked.delete(id)
+          resolve(readFamilies(families))
+        }
+        const cancel = settings.clock.after(metricsMs, () => done(undefined))
+        asked.set(id, done)
+        send({ type: 'metrics', id })
+      })
+    },
+    renew: credential => send({ type: 'credential', credential }),
     async stop(deadlineMs) {
       send({ type: 'drain', deadlineMs })
       const cancel = settings.clock.after(deadlineMs + killSlackMs, () => child.kill('SIGKILL'))

@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { LoadedPackage, RunningHookHost } from '@aaas/core-cloud/cloudware'
-import type { Bus } from '../bus/bus.js'
+import type { Reading, ReadingSpool } from '@aaas/core-cloud/metering'
+import { type CollectedFamily, callTelemetry, metricRegistry, processMetrics } from '@aaas/core-cloud/telemetry'
 import { type Clock, sleep } from '../kernel/clock.js'
 import { CloudError } from '../kernel/errors.js'
 import type { Ids } from '../kernel/ids.js'
 import type { Logger } from '../kernel/logger.js'
+import type { InstanceBus } from './instance-bus.js'
 import type { FromInstance, InstanceCheck, InstanceOptions, ParentChannel, ToInstance } from './instance-messages.js'
 import { loadProgram } from './load-program.js'
 import type { RunningProgram } from './program.js'
@@ -15,7 +17,8 @@ export interface InstanceRunnerOptions {
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger
-  readonly connectBus: (options: { socketPath: string; token: string }) => Promise<Bus>
+  /** @param spool - takes what tenants used of this instance directly. */
+  readonly openBus: (wanted: InstanceOptions, spool: ReadingSpool) => Promise<InstanceBus>
   readonly createHookHost: () => RunningHookHost
   /** Resident memory in bytes and processor time in milliseconds of this process. */
   readonly usage: () => { readonly memoryBytes: number; readonly cpuMs: number }
@@ -30,8 +33,9 @@ const orphanDeadlineMs = 2_000
 interface Running {
   readonly program: RunningProgram
   readonly hooks: RunningHookHost
-  readonly bus: Bus
+  readonly bus: InstanceBus
   readonly server: Server
+  readonly metrics: () => readonly CollectedFamily[]
 }
 
 /** The life of an instance process: start as told, serve, answer checks, take cloudware over, drain, end. */
@@ -54,6 +58,10 @@ export function runInstance(options: InstanceRunnerOptions): void {
   }
   const answer = async (id: number): Promise<void> => {
     await channel.send({ type: 'checked', id, check: await check(options, running) })
+  }
+  const tell = async (id: number): Promise<void> => {
+    const families = await running?.then(parts => parts.metrics()).catch(() => [])
+    await channel.send({ type: 'metrics', id, families: families ?? [] })
   }
   const start = async (wanted: InstanceOptions): Promise<void> => {
     running = open(options, wanted)
@@ -90,6 +98,9 @@ export function runInstance(options: InstanceRunnerOptions): void {
     // Whoever changed the packages wants to know soon how they do.
     else if (message.type === 'cloudware') void setCloudware(message.packages).then(() => answer(0))
     else if (message.type === 'check') void answer(message.id)
+    else if (message.type === 'metrics') void tell(message.id)
+    else if (message.type === 'credential')
+      void running?.then(parts => parts.bus.renew(message.credential)).catch(() => undefined)
     else void end(message.deadlineMs)
   })
 }
@@ -99,8 +110,10 @@ async function open(options: InstanceRunnerOptions, wanted: InstanceOptions): Pr
   const { packageDir, dataDir, databaseUrl, config, instanceId, version, publicUrl, busPrefix } = wanted
   const [loaded, bus] = await Promise.all([
     loadProgram(packageDir, wanted.entry),
-    options.connectBus({ socketPath: wanted.busSocket, token: wanted.busToken }),
+    options.openBus(wanted, channelSpool(options.channel)),
   ])
+  const registry = metricRegistry()
+  processMetrics(registry)
   const hooks = options.createHookHost()
   const program = await loaded.start({
     packageDir,
@@ -114,15 +127,39 @@ async function open(options: InstanceRunnerOptions, wanted: InstanceOptions): Pr
     clock,
     ids,
     logger,
-    bus,
+    bus: bus.bus,
     hooks,
+    observer: callTelemetry({ registry }),
+    registry,
   })
   if (program.state !== undefined) hooks.useState(program.state)
   const server = createServer(program.handler)
   // The edge keeps its connections; closing one that it is about to use would lose a request.
   server.keepAliveTimeout = 0
   server.requestTimeout = 0
-  return { program, hooks, bus, server }
+  return { program, hooks, bus, server, metrics: () => [...registry.collect(), ...bus.metrics()].map(finite) }
+}
+
+/** Messages between processes have no numbers beyond the finite ones; a gauge may. */
+function finite(family: CollectedFamily): CollectedFamily {
+  return { ...family, samples: family.samples.filter(({ value }) => Number.isFinite(value)) }
+}
+
+/** Hands readings to the host, which keeps them until control has them. */
+function channelSpool(channel: InstanceRunnerOptions['channel']): ReadingSpool {
+  let unsent: Reading[] = []
+  return {
+    get unsent() {
+      return unsent.length
+    },
+    put: reading => void unsent.push(reading),
+    async flush() {
+      const readings = unsent
+      unsent = []
+      if (readings.length > 0) await channel.send({ type: 'readings', readings })
+      return true
+    },
+  }
 }
 
 /** Tries until the program is healthy. There is no deadline here: the host has one, and ends the process. */
@@ -173,7 +210,7 @@ async function close({ program, hooks, bus, server }: Running, clock: Clock, dea
   await closed
   await program.drain(abort.signal)
   await hooks[Symbol.asyncDispose]()
-  await bus.drain()
+  await bus.bus.drain()
   await program[Symbol.asyncDispose]()
   await bus[Symbol.asyncDispose]()
   cancel()

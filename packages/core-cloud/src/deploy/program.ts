@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { CallObserver } from '@aaas/core-cloud/contract'
+import type { MetricRegistry } from '@aaas/core-cloud/telemetry'
 import type { Bus } from '../bus/bus.js'
 import type { CloudwareState } from '../cloudware/cloudware.js'
 import type { HookHost } from '../cloudware/hooks.js'
@@ -32,6 +34,10 @@ export interface InstanceContext extends Omit<ReleaseContext, 'signal'> {
   readonly publicUrl: string
   /** Prefix under which the bus lets this program serve contracts; opaque to it. */
   readonly busPrefix: string
+  /** Give it to clients and served contracts: their calls are then in the metrics. Absent where nobody collects them. */
+  readonly observer?: CallObserver
+  /** For counts of the program's own; the host serves them at its `/metrics`, with site and instance as labels. */
+  readonly registry?: MetricRegistry
 }
 
 export interface RunningProgram extends AsyncDisposable {

@@ -26,7 +26,7 @@ export interface SiteRunnerPorts {
   readonly publicUrlOf: (site: string) => string
   readonly socketPathOf: (instance: string) => string
   /** Lets the instance onto the host's bus. */
-  readonly admit: (instance: string, site: DesiredSite) => { readonly busSocket: string; readonly busToken: string }
+  readonly admit: (instance: string, site: DesiredSite) => Pick<InstanceOptions, 'busSocket' | 'busToken' | 'direct'>
   readonly startInstance: (
     options: InstanceOptions,
     events: InstanceEvents & { readonly site: DesiredSite },
@@ -339,6 +339,11 @@ function cloudwareStates(check: InstanceCheck | undefined): string {
 /** Path of the unix socket of an instance. */
 export function instanceSocketPath(runDir: string, instance: string): string {
   return join(runDir, `i-${instance}.sock`)
+}
+
+/** Path of the unix socket on which other instances call it directly. */
+export function directSocketPath(runDir: string, instance: string): string {
+  return join(runDir, `d-${instance}.sock`)
 }
 
 /** Prefix of the subjects on which a site or service answers, on the host's hub. */

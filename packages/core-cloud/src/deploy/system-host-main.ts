@@ -27,7 +27,8 @@ async function start({ options }: ToHost): Promise<void> {
     createEdge,
   })
   try {
-    await say({ type: 'started', edgePort: (await host).edgePort })
+    const { edgePort, metricsPort } = await host
+    await say({ type: 'started', edgePort, ...(metricsPort === undefined ? {} : { metricsPort }) })
   } catch (error) {
     logger.error('the host could not start', { error })
     await say({ type: 'failed', error: CloudError.from(error).toJSON() })

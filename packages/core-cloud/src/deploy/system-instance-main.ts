@@ -1,7 +1,7 @@
 // The main module of an instance process. It reads everything it needs from its first message.
-import { connectBus } from '@aaas/core-cloud/bus'
 import { createHookHost } from '@aaas/core-cloud/cloudware'
 import { systemClock, systemIds, systemLogger } from '@aaas/core-cloud/kernel'
+import { openInstanceBus } from './instance-bus.js'
 import type { FromInstance, ToInstance } from './instance-messages.js'
 import { runInstance } from './instance-runner.js'
 import { systemParentChannel } from './system-parent-channel.js'
@@ -15,7 +15,7 @@ runInstance({
   clock,
   ids,
   logger,
-  connectBus: ({ socketPath, token }) => connectBus({ socketPath, token, clock, ids, logger }),
+  openBus: (wanted, spool) => openInstanceBus({ wanted, spool, clock, ids, logger }),
   createHookHost: () => createHookHost({ clock, ids, logger }),
   usage: () => {
     const { user, system } = process.cpuUsage()

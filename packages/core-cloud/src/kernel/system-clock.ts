@@ -1,3 +1,5 @@
+// The global of this name is made by a function each time it is looked up.
+import { performance } from 'node:perf_hooks'
 import type { Clock } from './clock.js'
 
 /** The machine's clock. Timers do not keep the process alive unless `keepAlive` is set. */

@@ -7,7 +7,7 @@ export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8'
  * What a registry holds, in the text format that Prometheus reads (exposition format 0.0.4). Families without a series
  * are left out.
  */
-export function prometheusText(registry: MetricRegistry): string {
+export function prometheusText(registry: Pick<MetricRegistry, 'collect'>): string {
   const lines: string[] = []
   for (const { name, help, type, samples } of registry.collect()) {
     if (samples.length === 0) continue

@@ -53,7 +53,8 @@ async function openHouse(t: Test): Promise<House> {
     },
     settle: async () => {
       await acquainted(joined)
-      await new Promise<void>(resolve => setTimeout(resolve, 5))
+      // Each only listens until its timer of `joinMs` fires; a later one of the same length fires after all of them.
+      await new Promise<void>(resolve => clock.after(0, resolve))
     },
   }
 }

@@ -20,7 +20,7 @@ test('16 callers and 20 planned replacements: no call fails', async t => {
     await bus.subscribe(
       'job',
       async message => {
-        await new Promise<void>(resolve => setTimeout(resolve, 2))
+        await new Promise<void>(resolve => setImmediate(resolve))
         await echo(message)
       },
       { queue: 'workers' },

@@ -118,7 +118,7 @@ test('calls in flight are bounded, however they end', async t => {
       return false
     }
   }
-  while (!(await answered())) await new Promise<void>(resolve => setTimeout(resolve, 2))
+  await until(answered)
 })
 
 test('subscriptions are bounded over all connections of a tenant', async t => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { systemClock } from '@aaas/core-cloud/kernel'
 import { test } from 'tap'
 import { openStreams } from '../../src/bus/index.js'
+import { until } from './fixture/until.js'
 
 test('a real disk that is full, and has room again', async t => {
   const dir = mkdtempSync(join(tmpdir(), 'aaas-full-'))
@@ -50,7 +51,7 @@ test('a real disk that is full, and has room again', async t => {
       acknowledged.push((await streams.publish('s', Buffer.alloc(4_000))).sequence)
       await streams.purge('s', { below: acknowledged.length - 100 })
     }
-    for (let turn = 0; turn < 500 && seen === 0; turn++) await new Promise<void>(resolve => clock.after(5, resolve))
+    await until(() => seen > 0)
     await streams.drain()
     await streams[Symbol.asyncDispose]()
     if (round === 0) {

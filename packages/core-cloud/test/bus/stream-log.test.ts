@@ -8,6 +8,7 @@ import { openStreams, type StreamLimits, type Streams } from '../../src/bus/inde
 import type { LogFiles } from '../../src/kernel/files/files.js'
 import { memoryFiles } from '../../src/kernel/files/memory-files.js'
 import { faultyFiles } from './fixture/faulty-files.js'
+import { passUntil } from './fixture/until.js'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
@@ -136,8 +137,8 @@ test('forgotten messages give their place on the disk back, and waiting ones are
     await clock.pass(200)
   }
   const size = (): number => segments(dir, 's').reduce((sum, name) => sum + statSync(`${dir}/s/${name}`).size, 0)
-  for (let turn = 0; turn < 20_000 && size() > 60_000; turn++) await clock.pass(10)
-  t.ok(size() <= 60_000, `${size()} bytes on the disk after 400,000 were written`)
+  // Of 400,000 that were written.
+  await passUntil(clock, () => size() <= 60_000)
   for (let round = 0; round < 2; round++) {
     t.equal((await streams.info('s')).messages, 6)
     t.equal(Buffer.from((await streams.get('s', { lastOf: 's.old' }))?.payload ?? []).toString(), 'stays')
@@ -146,15 +147,16 @@ test('forgotten messages give their place on the disk back, and waiting ones are
     streams = await open()
   }
   await clock.pass(3_700_000)
-  for (let turn = 0; turn < 20_000 && (await streams.info('s')).messages < 7; turn++) await clock.pass(10)
+  await passUntil(clock, async () => (await streams.info('s')).messages === 7)
   t.equal(Buffer.from((await streams.get('s', { lastOf: 's.late' }))?.payload ?? []).toString(), 'late')
   // It entered once: not again after its id was forgotten and the log was read anew.
   const { lastSequence } = await streams.info('s')
   await streams[Symbol.asyncDispose]()
   await clock.pass(10_000)
   streams = await open()
-  for (let turn = 0; turn < 500; turn++) await clock.pass(10)
-  await streams.publish('s.k0', bytes('last'))
+  // Messages enter in the order of their times: what was to come again would have come before this one.
+  await streams.publishAt(clock.now() + 1_000, 's.mark', bytes('mark'), { messageId: 'mark' })
+  await passUntil(clock, async () => (await streams.get('s', { lastOf: 's.mark' })) !== undefined)
   t.equal((await streams.info('s')).lastSequence, lastSequence + 1)
   await streams[Symbol.asyncDispose]()
 })
@@ -294,14 +296,13 @@ test('when the state of a consumer cannot be written, it goes on, and is written
   let seen = 0
   const member = await streams.consume('s', { name: 'c' }, () => void seen++)
   for (let index = 0; index < 5; index++) await streams.publish('s', bytes('x'))
-  for (let turn = 0; turn < 5_000 && seen < 5; turn++) await clock.pass(1)
+  await passUntil(clock, () => seen === 5, 1)
   for (let index = 0; index < 5; index++) await streams.publish('s', bytes('x'))
   disk.failFrom(0, 'ENOSPC')
-  for (let turn = 0; turn < 5_000 && seen < 10; turn++) await clock.pass(1)
-  t.equal(seen, 10)
+  await passUntil(clock, () => seen === 10, 1)
   disk.mend()
   await streams.publish('s', bytes('x'))
-  for (let turn = 0; turn < 5_000 && seen < 11; turn++) await clock.pass(1)
+  await passUntil(clock, () => seen === 11, 1)
   await member.drain()
   await streams[Symbol.asyncDispose]()
   streams = await openStreams({ files: disk.files, clock })

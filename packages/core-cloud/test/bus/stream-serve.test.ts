@@ -12,6 +12,7 @@ import {
   serveStreams,
 } from '../../src/bus/index.js'
 import { socketFolder, start, stop } from './fixture/processes.js'
+import { passUntil } from './fixture/until.js'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 const text = (message: { readonly payload: Uint8Array }): string => Buffer.from(message.payload).toString()
@@ -52,10 +53,7 @@ async function served(t: Test, allow: (action: StreamAction, stream: string) => 
     local,
     remote,
     asked,
-    async until(holds) {
-      for (let turn = 0; turn < 3_000 && !(await holds()); turn++) await clock.pass(10)
-      t.ok(await holds(), holds.toString())
-    },
+    until: holds => passUntil(clock, holds),
   }
 }
 

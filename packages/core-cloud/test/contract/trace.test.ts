@@ -7,6 +7,7 @@ import {
   traceIdOf,
   traceparentOf,
 } from '../../src/contract/index.js'
+import { newTraceparent } from '../../src/contract/trace.js'
 
 const trace = '0af7651916cd43dd8448eb211c80319c'
 const span = 'b7ad6b7169203331'
@@ -112,4 +113,20 @@ test('what is made here is well-formed', async t => {
   const traceparent = traceparentOf(made, ids)
   t.equal(checkedTraceparent(traceparent), traceparent)
   t.equal(traceparentOf('ABC', ids), undefined)
+  const begun = newTraceparent(ids)
+  t.match(begun, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+  t.equal(checkedTraceparent(begun), begun)
+  t.notOk(newTraceparent(ids) === begun)
+  // The smallest random number there is: no word of an id may be all zero.
+  t.equal(newTraceparent({ ...ids, random: () => 0 }), `00-${'00000001'.repeat(4)}-${'00000001'.repeat(2)}-01`)
+  t.equal(newTraceparent({ ...ids, random: () => 1 - 2 ** -53 }), `00-${'f'.repeat(32)}-${'f'.repeat(16)}-01`)
+})
+
+test('each place of a header counts', async t => {
+  const good = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  for (let at = 0; at < good.length; at++)
+    for (const wrong of ['g', 'A', '/', ':', '`', ' '])
+      t.equal(checkedTraceparent(`${good.slice(0, at)}${wrong}${good.slice(at + 1)}`), undefined, `${wrong} at ${at}`)
+  t.equal(checkedTraceparent(`00-${'0'.repeat(32)}-b7ad6b7169203331-01`), undefined)
+  t.equal(checkedTraceparent(`00-0af7651916cd43dd8448eb211c80319c-${'0'.repeat(16)}-01`), undefined)
 })

@@ -54,7 +54,7 @@ test('a host process ends cleanly when asked, when its launcher goes, and leaves
   t.match(await started(last), { type: 'started' }, 'starts where one was killed')
   await platform.seen('live', one => live(1)(one) && one.instances[0]?.id !== former)
   const sockets = (await readdir(join(platform.home, 'run'))).sort()
-  t.equal(sockets.length, 3, `only those in use: ${sockets.join(' ')}`)
+  t.equal(sockets.length, 4, `only those in use: ${sockets.join(' ')}`)
   last.kill('SIGTERM')
   await once(last, 'exit')
 })

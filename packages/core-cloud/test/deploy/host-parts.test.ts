@@ -142,11 +142,11 @@ test('an instance is known by its token until it ends', async t => {
   t.same(admissions.authenticate(token), {
     name: 'shop',
     kind: 'site',
-    publish: ['service.>'],
-    subscribe: ['site.shop.>'],
+    publish: ['service.>', 'aaas.peers.>'],
+    subscribe: ['site.shop.>', 'aaas.peers.>'],
   })
   const service = admissions.admit('i2', desiredSite({ version: 1, generation: 1, site: 'payment', kind: 'service' }))
-  t.same(admissions.authenticate(service)?.publish, ['service.>', 'site.>'])
+  t.same(admissions.authenticate(service)?.publish, ['service.>', 'site.>', 'aaas.peers.>'])
   t.equal(admissions.authenticate(`${token}x`), undefined)
   admissions.revoke('i1')
   t.equal(admissions.authenticate(token), undefined)

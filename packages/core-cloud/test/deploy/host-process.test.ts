@@ -40,7 +40,7 @@ test('a site is fetched, released, started, served, called and metered; then not
   await platform.stopHost()
   t.same(
     [...new Set(platform.readings.map(reading => reading.source))].sort(),
-    site.instances.map(one => one.id).sort(),
+    [...site.instances.map(one => one.id), 'h1.hub'].sort(),
   )
   const sum = (name: string): number =>
     platform.readings.reduce((total, reading) => total + (reading.counters[name] ?? 0), 0)

@@ -43,6 +43,8 @@ function fixture() {
       exited,
       applyCloudware: () => diary.push(`cloudware ${name}`),
       check: () => diary.push(`check ${name}`),
+      metrics: async () => undefined,
+      renew: () => undefined,
       async stop() {
         diary.push(`stop ${name}`)
         finish('stopped')

@@ -15,6 +15,7 @@ import {
   type DesiredState,
   desiredChangedSubject,
   type HostHandle,
+  type HostOptions,
   hostAgentContract,
   hostPrefix,
   type ObservedSite,
@@ -151,7 +152,7 @@ export class TestPlatform implements AsyncDisposable {
     this.#hub = undefined
   }
 
-  async startHost(): Promise<HostHandle> {
+  async startHost(change: Partial<HostOptions> = {}): Promise<HostHandle> {
     this.host = await startHost({
       home: this.home,
       hostId: 'h1',
@@ -163,6 +164,7 @@ export class TestPlatform implements AsyncDisposable {
       ids,
       logger,
       createEdge,
+      ...change,
     })
     return this.host
   }
@@ -250,6 +252,13 @@ export class TestPlatform implements AsyncDisposable {
       status: response.status,
       body: response.ok ? ((await response.json()) as never) : ((await response.text(), {}) as never),
     }
+  }
+
+  /** What the host answers at `/metrics`. */
+  async metrics(authorization: string): Promise<{ status: number; text: string }> {
+    const headers = { authorization }
+    const response = await fetch(`http://127.0.0.1:${this.host?.metricsPort}/metrics`, { headers })
+    return { status: response.status, text: await response.text() }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

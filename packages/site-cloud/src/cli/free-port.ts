@@ -14,7 +14,7 @@ export function isPortFree(port: number, host: string): Promise<boolean> {
 /** @throws CloudError `core.deploy.port-in-use` naming the port and the variable that moves it. */
 export async function checkPort(
   port: number,
-  variable: 'AAAS_PORT' | 'AAAS_CONSOLE_PORT',
+  variable: 'AAAS_PORT' | 'AAAS_CONSOLE_PORT' | 'AAAS_METRICS_PORT',
   host: string,
 ): Promise<void> {
   if (await isPortFree(port, host)) return

@@ -22,6 +22,8 @@ export interface LauncherOptions {
   readonly home: PlatformHome
   readonly edgePort: number
   readonly consolePort: number
+  /** Of the host's `/metrics`; 0 takes a free one. */
+  readonly metricsPort: number
   /** PostgreSQL to use instead of one of our own. */
   readonly databaseUrl?: string
   readonly clock: Clock
@@ -35,6 +37,7 @@ export interface LauncherOptions {
 export interface RunningPlatform extends AsyncDisposable {
   readonly edgePort: number
   readonly consolePort: number
+  readonly metricsPort: number
   /** The database server that runs now. */
   readonly postgres: RunningPostgres
   /** Process ids by name: control, host. */
@@ -74,7 +77,7 @@ export async function launchPlatform(options: LauncherOptions): Promise<RunningP
 }
 
 /** Everything that can be refused before anything is made. */
-async function checkBefore({ home, edgePort, consolePort }: LauncherOptions): Promise<void> {
+async function checkBefore({ home, edgePort, consolePort, metricsPort }: LauncherOptions): Promise<void> {
   const holder = lockHolder(home.lockFile)
   if (holder !== undefined && holder !== process.pid) throw alreadyRunning(holder)
   if (edgePort !== 0 && edgePort === consolePort) {
@@ -82,8 +85,14 @@ async function checkBefore({ home, edgePort, consolePort }: LauncherOptions): Pr
       field: 'AAAS_CONSOLE_PORT',
     })
   }
+  if (metricsPort !== 0 && (metricsPort === edgePort || metricsPort === consolePort)) {
+    throw new CloudError('core.kernel.invalid-config', `AAAS_METRICS_PORT is ${metricsPort}, as another port is`, {
+      field: 'AAAS_METRICS_PORT',
+    })
+  }
   await checkPort(edgePort, 'AAAS_PORT', edgeHost)
   await checkPort(consolePort, 'AAAS_CONSOLE_PORT', consoleHost)
+  await checkPort(metricsPort, 'AAAS_METRICS_PORT', consoleHost)
 }
 
 async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<RunningPlatform> {
@@ -114,7 +123,11 @@ async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<Ru
     logFile: logFile('host'),
   })
   signal?.throwIfAborted()
-  const endpoint = { edgePort: Number(host.edgePort), consolePort: Number(control.consolePort) }
+  const endpoint = {
+    edgePort: Number(host.edgePort),
+    consolePort: Number(control.consolePort),
+    metricsPort: Number(host.metricsPort),
+  }
   writeFileSync(home.endpointFile, JSON.stringify(endpoint))
   return {
     ...endpoint,
@@ -150,12 +163,13 @@ function controlOptions({ home, consolePort, ids }: LauncherOptions, postgres: R
     hostId,
     agentToken: keptSecret(home.agentTokenFile, () => ids.token(32)),
     cliToken: keptSecret(home.tokenFile, () => ids.token(32)),
+    metricsToken: keptSecret(home.metricsTokenFile, () => ids.token(32)),
     adminPassword: keptSecret(home.adminPasswordFile, () => ids.token(12)),
     trust: { [localPublisher]: ensurePublisherKey(home) },
   }
 }
 
-function hostOptions({ home, edgePort, ids }: LauncherOptions): HostStart {
+function hostOptions({ home, edgePort, metricsPort, ids }: LauncherOptions): HostStart {
   return {
     home: home.dir,
     runDir: home.runDir,
@@ -163,5 +177,7 @@ function hostOptions({ home, edgePort, ids }: LauncherOptions): HostStart {
     controlSocket: home.controlSocket,
     controlToken: keptSecret(home.agentTokenFile, () => ids.token(32)),
     edgePort,
+    metricsPort,
+    metricsToken: keptSecret(home.metricsTokenFile, () => ids.token(32)),
   }
 }

@@ -57,6 +57,7 @@ export async function measureOnce(options: MeasureOnceOptions): Promise<UnitRun>
       home,
       edgePort: 0,
       consolePort: 0,
+      metricsPort: 0,
       clock,
       ids,
       logger: createLogger({ now: clock.now, level: 'warn', write: record => output.error(formatLogRecord(record)) }),

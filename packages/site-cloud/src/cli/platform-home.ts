@@ -24,9 +24,11 @@ export interface PlatformHome {
   readonly tokenFile: string
   readonly adminPasswordFile: string
   readonly agentTokenFile: string
+  /** What a scraper presents to read `/metrics`. */
+  readonly metricsTokenFile: string
   readonly publisherKeyFile: string
   readonly publisherPublicKeyFile: string
-  /** Where the running platform listens: JSON `{ edgePort, consolePort }`. */
+  /** Where the running platform listens: JSON `{ edgePort, consolePort, metricsPort }`. */
   readonly endpointFile: string
 }
 
@@ -48,6 +50,7 @@ export function platformHome(environment: NodeJS.ProcessEnv): PlatformHome {
     tokenFile: join(secretsDir, 'cli-token'),
     adminPasswordFile: join(secretsDir, 'admin-password'),
     agentTokenFile: join(secretsDir, 'agent-token'),
+    metricsTokenFile: join(secretsDir, 'metrics-token'),
     publisherKeyFile: join(secretsDir, 'publisher.key.pem'),
     publisherPublicKeyFile: join(secretsDir, 'publisher.pub.pem'),
     endpointFile: join(dir, 'endpoint.json'),

@@ -31,7 +31,7 @@ export function upCommand(program: Command, context: () => CliContext): void {
     .option('--no-example', 'start without a site')
     .addHelpText(
       'after',
-      '\nEnvironment: AAAS_HOME data directory (~/.aaas), AAAS_PORT edge (8080), AAAS_CONSOLE_PORT console (AAAS_PORT + 1),\nDATABASE_URL a PostgreSQL server of your own.',
+      '\nEnvironment: AAAS_HOME data directory (~/.aaas), AAAS_PORT edge (8080), AAAS_CONSOLE_PORT console (AAAS_PORT + 1),\nAAAS_METRICS_PORT metrics of the host (a free port), DATABASE_URL a PostgreSQL server of your own.',
     )
   withExamples(command, 'aaas up', 'AAAS_HOME=/srv/aaas AAAS_PORT=9000 aaas up --site ./tea-house').action(
     (options: UpOptions) => runUp(context(), options),
@@ -42,6 +42,7 @@ async function runUp(context: CliContext, options: UpOptions): Promise<void> {
   const { environment, output, clock } = context
   const edgePort = portOf(environment, 'AAAS_PORT', 8080)
   const consolePort = portOf(environment, 'AAAS_CONSOLE_PORT', edgePort === 0 || edgePort === 65_535 ? 0 : edgePort + 1)
+  const metricsPort = portOf(environment, 'AAAS_METRICS_PORT', 0)
   // A folder that cannot become a site is refused before anything is started.
   const templates = platformTemplates(context.home)
   if (options.site !== undefined) await generateSite({ siteDir: resolve(options.site), templates, engine: engineRange })
@@ -54,6 +55,7 @@ async function runUp(context: CliContext, options: UpOptions): Promise<void> {
     home: context.home,
     edgePort,
     consolePort,
+    metricsPort,
     ...(environment.DATABASE_URL ? { databaseUrl: environment.DATABASE_URL } : {}),
     clock,
     ids: context.ids,
@@ -148,6 +150,8 @@ function announce(context: CliContext, platform: RunningPlatform, site: string |
         adminPasswordFile: home.adminPasswordFile,
         edgePort: platform.edgePort,
         consolePort: platform.consolePort,
+        metricsPort: platform.metricsPort,
+        metricsTokenFile: home.metricsTokenFile,
       }),
     )
     return
@@ -159,6 +163,7 @@ function announce(context: CliContext, platform: RunningPlatform, site: string |
       : [`  storefront: ${storefront}`, `              ${byPath} (when .localhost names do not resolve)`]),
     `  console: ${console}`,
     `           user admin, password in ${home.adminPasswordFile}`,
+    `  metrics: ${console}metrics, http://127.0.0.1:${platform.metricsPort}/metrics (token in ${home.metricsTokenFile})`,
     `  data: ${home.dir}`,
     '  stop: Ctrl-C',
     '',

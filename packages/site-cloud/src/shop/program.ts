@@ -54,7 +54,7 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
     hooks,
     site: view,
     currency: view.currency,
-    gateway: busClient({ bus, contract: paymentContract, prefix: 'service.payment', clock, ids }),
+    gateway: busClient({ bus, contract: paymentContract, prefix: 'service.payment', clock, ids, ...seenBy(context) }),
     wake: () => relay.wake(),
   })
   await services.catalogue.ensureIndexed()
@@ -63,7 +63,7 @@ async function startShop(context: InstanceContext): Promise<RunningProgram> {
   lifecycle.use('background work', shopJobs({ services, database, clock, logger }))
   const api = shopApi({ services, keys, title: view.name.en, clock, ids, logger })
   const client = <C extends Contract>(contract: C, handlers: Handlers<C>) =>
-    localClient({ contract, handlers, clock, ids })
+    localClient({ contract, handlers, clock, ids, ...seenBy(context) })
   const storefront = createStorefront({
     services: {
       catalogue: client(catalogueContract, services.catalogue),
@@ -120,16 +120,30 @@ async function pathsToWarm(view: SiteView, catalogue: CatalogueService): Promise
   ]
 }
 
+/** Who sees the calls of this instance; nobody where no metrics are collected. */
+function seenBy({ observer }: InstanceContext): Pick<InstanceContext, 'observer'> {
+  return observer === undefined ? {} : { observer }
+}
+
 /** Offers the service centres on the host's bus: to operators through the host, and to the payment gateway. */
 async function serveAll(
-  { bus, busPrefix, clock, logger, hooks }: InstanceContext,
+  context: InstanceContext,
   lifecycle: Lifecycle,
   services: ShopServices,
   keys: ApiKeys,
   database: Database,
 ): Promise<void> {
+  const { bus, busPrefix, clock, logger, hooks } = context
   const serve = async <C extends Contract>(contract: C, handlers: Handlers<C>): Promise<void> => {
-    const served = await serveContract({ bus, contract, handlers, prefix: busPrefix, clock, logger })
+    const served = await serveContract({
+      bus,
+      contract,
+      handlers,
+      prefix: busPrefix,
+      clock,
+      logger,
+      ...seenBy(context),
+    })
     lifecycle.add({
       name: contract.name,
       drain: () => served.drain(),

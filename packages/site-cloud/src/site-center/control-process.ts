@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { type BusIdentity, listenBus } from '@aaas/core-cloud/bus'
 import { type PackageSignature, verifyPackage } from '@aaas/core-cloud/cloudware'
-import { busClient, httpHandler, httpService, serveContract } from '@aaas/core-cloud/contract'
+import { busClient, type CallObserver, httpHandler, httpService, serveContract } from '@aaas/core-cloud/contract'
 import {
   controlPlaneContract,
   controlPrefix,
@@ -11,6 +11,7 @@ import {
   hostPrefix,
 } from '@aaas/core-cloud/deploy'
 import { type Actor, type Clock, CloudError, type Ids, Lifecycle, type Logger } from '@aaas/core-cloud/kernel'
+import { callTelemetry, type MetricRegistry, metricRegistry, processMetrics } from '@aaas/core-cloud/telemetry'
 import {
   createDatabase,
   type Database,
@@ -22,6 +23,7 @@ import {
 import { getRequestListener } from '@hono/node-server'
 import { type AuditEntry, createConsole } from '../console/index.js'
 import { shopMigrations } from '../shop/index.js'
+import { controlMetrics } from './control-metrics.js'
 import { controlMigrations } from './control-migrations.js'
 import { ControlPlane } from './control-plane.js'
 import { inspectSitePackage } from './inspect-site-package.js'
@@ -43,6 +45,8 @@ export interface ControlOptions {
   readonly agentToken: string
   /** What the command line presents to the API. */
   readonly cliToken: string
+  /** What presents itself with it may read `/metrics`, and nothing else; absent: nobody may. */
+  readonly metricsToken?: string
   /** Password of the first console user `admin`; used once. */
   readonly adminPassword: string
   /** Public keys by publisher. */
@@ -63,6 +67,9 @@ interface Ports {
 export async function startControl(options: ControlOptions & Ports): Promise<ControlHandle> {
   const { clock, ids, logger } = options
   const lifecycle = new Lifecycle({ clock })
+  const registry = metricRegistry()
+  processMetrics(registry)
+  const observer = callTelemetry({ registry })
   const database = lifecycle.use('database', await controlDatabase(options.adminUrl))
 
   const hub = lifecycle.use(
@@ -75,7 +82,7 @@ export async function startControl(options: ControlOptions & Ports): Promise<Con
     }),
   )
   const bus = hub.bus({ name: 'control', kind: 'control', publish: ['host.>', 'control.>'], subscribe: ['control.>'] })
-  const host = busClient({ bus, contract: hostAgentContract, prefix: hostPrefix(options.hostId), clock, ids })
+  const host = busClient({ bus, contract: hostAgentContract, prefix: hostPrefix(options.hostId), clock, ids, observer })
   const packages = await filePackageStore(options.packagesDir)
   const center = new SiteCenter({
     database,
@@ -101,6 +108,7 @@ export async function startControl(options: ControlOptions & Ports): Promise<Con
     prefix: controlPrefix,
     clock,
     logger,
+    observer,
   })
   lifecycle.add({
     name: 'control plane',
@@ -108,7 +116,7 @@ export async function startControl(options: ControlOptions & Ports): Promise<Con
     dispose: async () => served[Symbol.asyncDispose](),
   })
 
-  const server = await listen(options.consolePort, await webOf(options, database, center))
+  const server = await listen(options.consolePort, await webOf(options, { database, center, registry, observer }))
   lifecycle.add({ name: 'console', dispose: () => closeServer(server) })
   const address = server.address()
   return {
@@ -117,13 +125,18 @@ export async function startControl(options: ControlOptions & Ports): Promise<Con
   }
 }
 
-/** The API for the command line and pipelines below `/api`, the console for people everywhere else. */
+/** The API for the command line and pipelines below `/api`, the metrics, the console for people everywhere else. */
 async function webOf(
-  options: Pick<ControlOptions, 'cliToken' | 'adminPassword'> & Ports,
-  database: Database,
-  center: SiteCenter,
+  options: Pick<ControlOptions, 'cliToken' | 'adminPassword' | 'metricsToken'> & Ports,
+  parts: {
+    readonly database: Database
+    readonly center: SiteCenter
+    readonly registry: MetricRegistry
+    readonly observer: CallObserver
+  },
 ): Promise<(request: Request) => Promise<Response>> {
   const { clock, ids, logger, adminPassword, cliToken } = options
+  const { database, center, registry, observer } = parts
   const api = httpHandler({
     services: [httpService(siteCenterContract, center)],
     basePath: '/api',
@@ -133,10 +146,12 @@ async function webOf(
     ids,
     logger,
     maxBodyBytes: 100_000_000,
+    observer,
   })
   const audit = (entry: AuditEntry): Promise<void> => writeAudit(database, entry)
   const site = await createConsole({ database, center, adminPassword, audit, clock, ids, logger })
-  return async request => (await api(request)) ?? site.fetch(request)
+  const metrics = controlMetrics({ registry, token: options.metricsToken, logger })
+  return async request => (await api(request)) ?? (await metrics(request)) ?? site.fetch(request)
 }
 
 function hostIdentity(hostId: string): BusIdentity {

@@ -25,6 +25,7 @@ test('the command line and the APIs of a running platform', { timeout: 170_000 }
   await t.test('a changed package is refused by the upload', t => uploads(t, platform))
   await t.test('cloudware is waited for, coming and going', t => cloudware(t, platform))
   await t.test('the open API names what is wrong', t => openApi(t, platform))
+  await t.test('control, host and instances have metrics, for the token of the metrics only', t => metrics(t, platform))
   await t.test('followed logs end by Ctrl-C', async t => {
     const follow = startAaas(env, 'site', 'logs', 'shop', '--follow', '--json')
     await follow.said('catalogue')
@@ -222,6 +223,25 @@ async function openApi(t: Test, platform: RunningPlatformProcess): Promise<void>
   const removed = await cli('cloudware', 'remove', 'shop', 'vip-pricing', '--wait')
   t.equal(removed.code, 0, removed.error)
   t.same((JSON.parse(removed.out) as { cloudware: unknown[] }).cloudware, [])
+}
+
+async function metrics(t: Test, { home }: RunningPlatformProcess): Promise<void> {
+  const token = (name: string): string => readFileSync(join(home, 'secrets', name), 'utf8').trim()
+  const endpoint = JSON.parse(readFileSync(join(home, 'endpoint.json'), 'utf8')) as Record<string, number>
+  const scrape = async (port: number | undefined, bearer: string): Promise<Response> =>
+    await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `Bearer ${bearer}` } })
+  for (const port of [endpoint.consolePort, endpoint.metricsPort])
+    t.equal((await scrape(port, token('cli-token'))).status, 401)
+  const control = await (await scrape(endpoint.consolePort, token('metrics-token'))).text()
+  t.match(control, /^process_resident_memory_bytes \d+$/m)
+  t.match(control, /^aaas_calls_total\{contract="site.center",.*surface="http",code="ok"\} \d+$/m)
+  const host = await (await scrape(endpoint.metricsPort, token('metrics-token'))).text()
+  t.match(host, /^process_resident_memory_bytes \d+$/m)
+  for (const site of ['shop', 'payment', 'simulator']) {
+    t.match(host, new RegExp(`^aaas_instance_up\\{site="${site}",site_instance="[^"]+"\\} 1$`, 'm'))
+    t.match(host, new RegExp(`^aaas_bus_direct_peers\\{site="${site}",[^}]*\\} [1-9]`, 'm'), `${site} knows others`)
+  }
+  t.match(host, /^aaas_calls_total\{site="shop",[^}]*surface="bus",code="ok"\} \d+$/m)
 }
 
 /** A SKU with plenty on the shelf, and one with two. */

@@ -228,7 +228,10 @@ export class DirectInbound {
     const block = headers === undefined ? noHeaders : encodeHeaders(headers)
     this.#take(message)
     this.#quota?.received(block.length + payload.length)
-    if (!this.#over) this.#out.answered(message.delivery, '', block, payload)
+    if (this.#over) return
+    this.#out.answered(message.delivery, '', block, payload)
+    // The last one that is waited for: what else the handler has to do can be done while the caller reads.
+    if (this.#served.size === 0) this.#writer.flush()
   }
 
   readonly #handlerFailed = (message: DirectRequest): void => {

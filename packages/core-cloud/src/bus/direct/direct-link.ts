@@ -256,6 +256,8 @@ export class DirectLink implements DirectTarget {
     if (id === 0) throw overloaded(call)
     call.id = id
     ;(this.#hub as HubLink).request(id, call.options.deadline, call.subject, call.headers, call.payload, false)
+    // The only call: nothing is worth waiting for.
+    if (this.#calls.size === 1) this.#writer?.flush()
   }
 
   #listener(onWelcome: () => void): PeerLink & Greeting {

@@ -25,6 +25,7 @@ const maxReplyBytes = 65_536
 
 /** Answers to one caller that share a message in this tick. */
 interface ReplyGroup {
+  /** Where the first of them goes: it serves for all, for their ids are in the records. */
   readonly replyTo: string
   slab: Buffer
   end: number
@@ -63,6 +64,8 @@ export class Serving {
   readonly #groups = new Map<string, ReplyGroup>()
   readonly #context: { readonly deadlines: Deadlines; readonly clock: Clock }
   #lastId = 0
+  #lastReplyTo = ''
+  #lastCaller = ''
   #sweeping: Deadline | undefined
   #closed: CloudError | undefined
 
@@ -342,8 +345,7 @@ export class Serving {
       this.#link.publish(replyTo, record)
       return
     }
-    // The ids are in the records: the first one's subject serves for all of its caller.
-    const caller = replyTo.slice(0, replyTo.lastIndexOf('.'))
+    const caller = this.#callerOf(replyTo)
     let group = this.#groups.get(caller)
     if (group !== undefined && group.end + bytes > Math.min(maxReplyBytes, this.#link.maxPayload)) {
       this.#link.publish(group.replyTo, group.slab.subarray(0, group.end))
@@ -360,6 +362,15 @@ export class Serving {
       group.slab = larger
     }
     group.end = writeReply(group.slab, group.end, id, worker, block, payload)
+  }
+
+  /** The inbox that an answer goes to. Calls of one message name the same place, so it is mostly known from the last. */
+  #callerOf(replyTo: string): string {
+    if (replyTo !== this.#lastReplyTo) {
+      this.#lastReplyTo = replyTo
+      this.#lastCaller = replyTo.slice(0, replyTo.lastIndexOf('.'))
+    }
+    return this.#lastCaller
   }
 
   readonly #flush = (): void => {

@@ -64,6 +64,13 @@ export class TenantAccount {
     this.#bytes = meterOf(this.#bytes, bytesPerSecond, limits.byteBurst, now)
   }
 
+  /** Sums since the epoch began, and what is held now; counts as read for nobody. */
+  usage(): Readonly<Record<string, number>> {
+    this.#integrate()
+    const now = { inFlight: this.#inFlight, subscriptions: this.#subscriptions, retainedBytes: this.#retained }
+    return { ...this.#sums, ...now }
+  }
+
   /** Sums since the epoch began with the next number; undefined when nothing is new. */
   read(): { readonly seq: number; readonly counters: Record<string, number> } | undefined {
     this.#integrate()
@@ -104,6 +111,7 @@ export class TenantAccount {
         this.#subscriptions -= 1
       },
       retain: bytes => this.#retain(bytes),
+      kept: bytes => this.#keep(bytes),
       close: () => {
         if (!own.open) return
         own.open = false
@@ -135,6 +143,10 @@ export class TenantAccount {
   #retain(bytes: number): void {
     const most = this.#limits.streamBytes
     if (bytes > 0 && most !== undefined && this.#retained + bytes > most) throw this.#exceeded('streamBytes')
+    this.#keep(bytes)
+  }
+
+  #keep(bytes: number): void {
     this.#integrate()
     this.#retained = Math.max(0, this.#retained + bytes)
   }

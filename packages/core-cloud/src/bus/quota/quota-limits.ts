@@ -38,8 +38,19 @@ export interface BusQuota {
    * @throws as `send`; never for fewer.
    */
   retain(bytes: number): void
+  /** For streams: `bytes` more are kept already, as a server says that was not asked before. Counted, never refused. */
+  kept(bytes: number): void
   /** The connection is gone: gives back its subscriptions and calls in flight. Harmless the second time. */
   close(): void
+}
+
+/** What a hub of the platform lets one tenant use unless it is told otherwise. */
+export const defaultTenantLimits: TenantLimits = {
+  messagesPerSecond: 20_000,
+  bytesPerSecond: 128 * 1_048_576,
+  subscriptions: 4_096,
+  inFlight: 8_192,
+  streamBytes: 1_073_741_824,
 }
 
 const ranges: Readonly<Record<keyof TenantLimits, readonly [number, number]>> = {

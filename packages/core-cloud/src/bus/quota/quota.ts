@@ -16,6 +16,11 @@ export interface QuotaDesk extends AsyncDisposable {
   refresh(tenant: string): void
   /** A reading of every tenant with something new since the last one. */
   readings(): Reading[]
+  /**
+   * For people and metrics, by tenant: the sums of the readings and, as they are now, `inFlight`, `subscriptions`,
+   * `retainedBytes`. A tenant without anything open is forgotten with its next reading and begins at zero again.
+   */
+  usage(): ReadonlyMap<string, Readonly<Record<string, number>>>
 }
 
 export interface QuotaDeskOptions {
@@ -87,6 +92,7 @@ export function quotaDesk(options: QuotaDeskOptions): QuotaDesk {
     openTenant: tenant => accountOf(tenant).open(),
     refresh: tenant => accounts.get(tenant)?.change(checkLimits(options.limitsOf(tenant) ?? {})),
     readings,
+    usage: () => new Map([...accounts].map(([tenant, account]) => [tenant, account.usage()])),
     async [Symbol.asyncDispose]() {
       stopTimer()
       if (spool !== undefined) await sample()

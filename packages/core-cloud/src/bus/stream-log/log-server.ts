@@ -4,6 +4,7 @@ import { CloudError } from '../../kernel/errors.js'
 import type { LogFiles } from '../../kernel/files/files.js'
 import type { Ids } from '../../kernel/ids.js'
 import type { Logger } from '../../kernel/logger.js'
+import type { BusQuota } from '../quota/quota-limits.js'
 import {
   checkDelay,
   checkStreamConfig,
@@ -39,6 +40,8 @@ export interface LogServerOptions {
   readonly limits: StreamLimits
   /** False: nothing outlives the process, so that `synced` cannot be given. */
   readonly onDisk: boolean
+  /** Quota of the tenant that a stream belongs to; asked when the stream is opened or made. */
+  readonly quotaOf: ((stream: string) => BusQuota | undefined) | undefined
 }
 
 const routeCacheSize = 4_096
@@ -303,12 +306,12 @@ export class LogServer implements ServedLink {
   }
 
   async #make(config: FullStreamConfig): Promise<LogEntry> {
-    const { files, clock, logger, limits } = this.#options
+    const { files, clock, logger, limits, quotaOf } = this.#options
     if (this.#entries.size >= limits.maxStreams) {
       throw new CloudError('core.bus.overloaded', `at most ${limits.maxStreams} streams and buckets`)
     }
     const folder = await files.folder(config.name)
-    const log = await LogStream.make({ folder, clock, logger, limits }, config)
+    const log = await LogStream.make({ folder, clock, logger, limits, quotaOf }, config)
     const entry = new LogEntry(this.#entryOptions, folder, log)
     this.#entries.set(config.name, entry)
     this.#route(entry)
@@ -316,9 +319,9 @@ export class LogServer implements ServedLink {
   }
 
   async #openEntry(name: string): Promise<void> {
-    const { files, clock, logger, limits } = this.#options
+    const { files, clock, logger, limits, quotaOf } = this.#options
     const folder = await files.folder(name)
-    const log = await LogStream.open({ folder, clock, logger, limits })
+    const log = await LogStream.open({ folder, clock, logger, limits, quotaOf })
     if (log === undefined) {
       await files.removeFolder(name)
       return

@@ -3,13 +3,15 @@ import { CloudError } from '../../kernel/errors.js'
 import type { LogFolder } from '../../kernel/files/files.js'
 import type { Logger } from '../../kernel/logger.js'
 import { DueHeap } from '../due-heap.js'
-import type { FullStreamConfig } from '../stream/stream-checks.js'
+import type { BusQuota } from '../quota/quota-limits.js'
+import { deadSuffix, type FullStreamConfig } from '../stream/stream-checks.js'
 import type { StreamInfo } from '../stream.js'
 import { type Append, Batch } from './batch.js'
 import type { StreamLimits } from './log-limits.js'
 import { chooseMerge, mergeSegments } from './log-merge.js'
 import { LogReader } from './log-reader.js'
 import { jsonRecord, type MessageRecord, RecordType, seal } from './record.js'
+import { Retained } from './retained.js'
 import type { Segment } from './segment.js'
 import { makeSegment, readSegments } from './segments.js'
 import { type Purge, StreamIndex } from './stream-index.js'
@@ -25,6 +27,8 @@ export interface LogStreamOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly limits: StreamLimits
+  /** Opens the quota of the tenant that a stream belongs to; it is closed with the stream. */
+  readonly quotaOf: ((stream: string) => BusQuota | undefined) | undefined
 }
 
 /** A change that is not a message: written alone, then done. */
@@ -47,6 +51,7 @@ export class LogStream {
   readonly #watchers = new Set<() => void>()
   readonly #heap = new DueHeap()
   readonly #reader: LogReader
+  readonly #retained: Retained | undefined
   #jobs: Job[] = []
   #jobBytes = 0
   #writing: Promise<void> | undefined
@@ -60,6 +65,9 @@ export class LogStream {
     this.#options = options
     this.#index = index
     this.#reader = new LogReader(options.folder, index, options.limits.cacheBytes)
+    const refuses = !index.config.name.endsWith(deadSuffix)
+    const quota = options.quotaOf?.(refuses ? index.config.name : index.config.name.slice(0, -deadSuffix.length))
+    if (quota !== undefined) this.#retained = new Retained({ quota, kept: index.bytes + index.laterBytes, refuses })
     for (const { at, id } of index.laters.values()) this.#heap.push({ at, sequence: id })
     this.#arm()
     this.#tidy()
@@ -112,6 +120,12 @@ export class LogStream {
     else if (this.#jobs.length >= limits.maxWaiting || this.#jobBytes >= limits.maxWaitingBytes) {
       append.fail(new CloudError('core.bus.overloaded', `too many messages of ${this.config.name} wait to be written`))
     } else {
+      try {
+        this.#retained?.reserve(roomOf(append))
+      } catch (error) {
+        append.fail(CloudError.from(error))
+        return
+      }
       this.#jobBytes += append.payload.length
       this.#queue(append)
     }
@@ -150,7 +164,8 @@ export class LogStream {
     await this.#writing
     await this.#merging
     for (const { file } of this.#index.segments) await file.close()
-    this.#notify()
+    this.#retained?.close()
+    for (const watcher of this.#watchers) watcher()
   }
 
   // ---- the writer
@@ -186,6 +201,7 @@ export class LogStream {
         this.#options.logger.error('a stream cannot be written', { stream: this.config.name, error: failure })
         for (const job of jobs) job.fail(failure)
       }
+      for (const job of jobs) if (job.kind !== 'control') this.#retained?.release(roomOf(job))
       this.#notify()
       this.#tidy()
     }
@@ -277,6 +293,7 @@ export class LogStream {
   }
 
   #notify(): void {
+    this.#retained?.match(this.#index.bytes + this.#index.laterBytes)
     for (const watcher of this.#watchers) watcher()
   }
 
@@ -362,4 +379,9 @@ export class LogStream {
     this.#heap.push({ at: this.#options.clock.now() + 1_000, sequence: due.id })
     this.#arm()
   }
+}
+
+/** Bytes to keep free for a message until it is written; one that waited for its time has its place already. */
+function roomOf({ payload, headers, subject, messageId, later }: Append): number {
+  return later > 0 ? 0 : payload.length + headers.length + subject.length + messageId.length + 64
 }

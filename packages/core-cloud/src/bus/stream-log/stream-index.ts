@@ -55,6 +55,8 @@ export class StreamIndex {
   last = 0
   messages = 0
   bytes = 0
+  /** Of messages that wait for their time. */
+  laterBytes = 0
   lastTime = 0
   lastLater = 0
 
@@ -99,6 +101,7 @@ export class StreamIndex {
     this.laters.set(later.id, later)
     this.#laterIds.set(later.messageId, later)
     segment.laters += 1
+    this.laterBytes += size
     this.lastLater = Math.max(this.lastLater, later.id)
   }
 
@@ -355,6 +358,7 @@ export class StreamIndex {
     this.laters.delete(id)
     if (this.#laterIds.get(later.messageId) === later) this.#laterIds.delete(later.messageId)
     later.segment.laters -= 1
+    this.laterBytes -= later.size
   }
 }
 

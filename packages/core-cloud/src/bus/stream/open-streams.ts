@@ -6,6 +6,7 @@ import { memoryFiles } from '../../kernel/files/memory-files.js'
 import type { Ids } from '../../kernel/ids.js'
 import { type Logger, silentLogger } from '../../kernel/logger.js'
 import { systemIds } from '../../kernel/system-ids.js'
+import type { BusQuota } from '../quota/quota-limits.js'
 import type { Streams } from '../stream.js'
 import { defaultStreamLimits, type StreamLimits } from '../stream-log/log-limits.js'
 import { LogServer } from '../stream-log/log-server.js'
@@ -23,6 +24,12 @@ export interface OpenStreamsOptions {
   readonly logger?: Logger
   readonly ids?: Ids
   readonly limits?: Partial<StreamLimits>
+  /**
+   * Whose a stream is, such as `stream => desk.openTenant(tenantOf(stream))`; buckets are called `kv.<name>`, dead letters
+   * go with their stream. What is kept is metered (`busRetainedKibSeconds`), and a message that would go over
+   * `streamBytes` is refused with `core.bus.quota-exceeded`, also where the stream would forget an older one for it.
+   */
+  readonly quotaOf?: (stream: string) => BusQuota | undefined
 }
 
 /** Streams of this process, to be served to others with `serveStreams`. Disposing them closes the files. */
@@ -47,7 +54,16 @@ export async function openStreams(options: OpenStreamsOptions): Promise<LocalStr
   if (dir === '') throw new CloudError('core.kernel.invalid-config', 'dir is empty', { field: 'dir' })
   const files = options.files ?? (dir === undefined ? memoryFiles() : await diskFiles(dir, process.pid))
   const onDisk = options.files !== undefined || dir !== undefined
-  const server = await LogServer.open({ files, clock, logger, ids: options.ids ?? systemIds(), limits, onDisk })
+  const { quotaOf } = options
+  const server = await LogServer.open({
+    files,
+    clock,
+    logger,
+    ids: options.ids ?? systemIds(),
+    limits,
+    onDisk,
+    quotaOf,
+  })
   const streams = new LinkStreams({ link: server, clock, logger })
   return Object.assign(streams, { link: server })
 }

@@ -22,7 +22,7 @@ function labelOf(name: string, texts: Texts): string {
 
 /** Counters say their unit in their name. */
 function amountOf(name: string, total: number, language: Language): string {
-  if (name.endsWith('Bytes')) return bytes(total)
+  if (/Bytes(In|Out)?$/.test(name)) return bytes(total)
   if (name.endsWith('Ms')) return duration(total)
   if (name.endsWith('KibSeconds')) return `${bytes((total * 1024) / 3600)}·h`
   return count(total, language)

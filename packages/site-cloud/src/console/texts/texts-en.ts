@@ -247,6 +247,11 @@ export const en = {
     responseBytes: 'Sent',
     cpuMs: 'CPU time',
     memoryKibSeconds: 'Memory over time',
+    busMessages: 'Bus messages sent',
+    busBytesIn: 'Bus bytes sent',
+    busBytesOut: 'Bus bytes received',
+    busRefused: 'Bus messages over quota',
+    busRetainedKibSeconds: 'Bus storage over time',
   },
 
   logs: 'Logs',

@@ -246,6 +246,11 @@ export const zh: Texts = {
     responseBytes: '发送',
     cpuMs: 'CPU 时间',
     memoryKibSeconds: '内存占用时间',
+    busMessages: '总线发送消息',
+    busBytesIn: '总线发送',
+    busBytesOut: '总线接收',
+    busRefused: '超出总线配额',
+    busRetainedKibSeconds: '总线存储占用时间',
   },
 
   logs: '日志',
