@@ -75,3 +75,22 @@ begin
   return jsonb_build_object('applied', true, 'from', o.state, 'state', edge->>'to');
 end $fn$;
 `
+
+/**
+ * From here on the transfers of an order carry the time of what they belong to, and so lie in its month and can be archived
+ * with it: the first 48 bits of a UUID of version 7 are its time, the rest is the hash. Where that month is in the archive
+ * already, or was never told, the id has none (version 8). An order moves on once, so nothing is asked under an id of
+ * before; what was booked under one is found by `order_transfer_hash`.
+ */
+export const orderTimedIdsSql = `
+create function order_transfer_hash(p_purpose text, p_transfer uuid) returns uuid language sql immutable as $fn$
+  select md5(p_purpose || ':' || p_transfer)::uuid
+$fn$;
+
+create or replace function order_transfer_id(p_purpose text, p_transfer uuid) returns uuid language sql stable as $fn$
+  select case when substr(p_transfer::text, 15, 1) = '7' and (p_transfer < ledger_horizon()) is not true
+    then left(replace(p_transfer::text, '-', ''), 12) || '7' || left(h, 3) || '8' || substr(h, 4, 15)
+    else left(h, 12) || '8' || substr(h, 14, 3) || '8' || substr(h, 18) end::uuid
+  from md5(p_purpose || ':' || p_transfer) h
+$fn$;
+`

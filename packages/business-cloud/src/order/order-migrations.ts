@@ -1,5 +1,5 @@
 import type { MigrationSet } from '@aaas/support-cloud/rdbms'
-import { orderFunctionsSql } from './order-functions.js'
+import { orderFunctionsSql, orderTimedIdsSql } from './order-functions.js'
 import { orderTablesSql } from './order-tables.js'
 import { placeFunctionSql } from './place-function.js'
 
@@ -9,5 +9,6 @@ export const orderMigrations: MigrationSet = {
   migrations: [
     { level: 1, name: 'orders', up: orderTablesSql },
     { level: 2, name: 'place and transition', up: placeFunctionSql + orderFunctionsSql },
+    { level: 3, name: 'transfer ids with a time', up: orderTimedIdsSql },
   ],
 }

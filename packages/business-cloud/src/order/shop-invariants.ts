@@ -47,7 +47,8 @@ const queries: Readonly<Record<string, string>> = {
       join lateral (values (s.sale_transfer, s.amount), (s.fee_transfer, s.fee)) w(id, amount) on w.id is not null
       left join ledger_transfer t on t.id = w.id and t.amount = w.amount
       left join ledger_resolution r on r.pending_id = w.id
-      left join ledger_transfer b on b.id = order_transfer_id('refund', w.id)
+      left join lateral (select id from ledger_transfer
+        where id in (order_transfer_id('refund', w.id), order_transfer_hash('refund', w.id)) limit 1) b on true
     where t.kind is distinct from 'pending' or (b.id is not null) <> (s.state = 'refunded')
       or r.kind is distinct from case s.state when 'unpaid' then null when 'closed' then 'void' else 'post' end`,
   'no order is paid twice': `

@@ -76,6 +76,19 @@ scenario('an order is placed, paid, shipped and completed', { stock: { a: 5, b: 
     'platform:fees': 0,
     'buyers:refunds-due': 3000,
   })
+  t.same(
+    await shop.database.query({
+      text: `select b.kind, count(*) as count, bool_and(substr(b.id::text, 1, 15) = substr(a.id::text, 1, 15)) as timed
+        from ledger_transfer a join ledger_transfer b on b.id in (order_transfer_id('post', a.id),
+          order_transfer_id('refund', a.id)) group by b.kind order by b.kind`,
+    }),
+    [
+      { kind: 'post', count: 2, timed: true },
+      { kind: 'posted', count: 2, timed: true },
+    ],
+    'what follows from a transfer lies in its month',
+  )
+  t.same(await checkShopInvariants(shop.database), [])
   const events = await shop.database.query<{ topic: string; key: string; payload: unknown }>({
     text: 'select topic, key, payload from aaas_outbox order by id',
   })
@@ -255,4 +268,43 @@ test('a number that is taken is made again', async t => {
   tokens = ['aaaaaaaa', 'aaaaaaaa', 'aaaaaaaa']
   await t.rejects(shop.orders.place(placeInput(['a', 1]), callContext('k3')), { code: '23505' })
   t.same(await checkShopInvariants(shop.database), [])
+})
+
+scenario('a refund whose month is archived has an id without a time', { stock: { a: 9 } }, async (t, shop) => {
+  const placed = await shop.orders.place(placeInput(['a', 1]), callContext('k'))
+  await shop.orders.markPaid({ number: placed.number, amount: 1000, paidAt: 77 })
+  const [source] = await shop.database.query<{ id: string }>({ text: 'select sale_transfer as id from supplier_order' })
+  const idOf = async (): Promise<string | undefined> => {
+    const text = "select order_transfer_id('refund', $1)::text as id"
+    return (await shop.database.query<{ id: string }>({ text, values: [source?.id] }))[0]?.id
+  }
+  t.match(await idOf(), /^[0-9a-f-]{14}7/)
+  await shop.database.script(`create or replace function ledger_horizon() returns uuid language sql immutable as
+    $h$select 'ffffffff-0000-7000-8000-000000000000'::uuid$h$`)
+  t.match(await idOf(), /^[0-9a-f-]{14}8/, 'one of version 7 would be refused')
+  t.equal(await idOf(), await idOf(), 'the same for every repeat')
+  t.match(await shop.orders.refund({ number: placed.number, reason: 'late' }, callContext('', staff)), {
+    state: 'refunded',
+  })
+})
+
+scenario('an order of before the ids had a time is refunded and in order', { stock: { a: 9 } }, async (t, shop) => {
+  const [before, timed] = ['order_transfer_hash(p_purpose, p_transfer)', 'order_transfer_timed(p_purpose, p_transfer)']
+  await shop.database.script('alter function order_transfer_id(text, uuid) rename to order_transfer_timed')
+  const use = (body: string): Promise<void> =>
+    shop.database.script(`create or replace function order_transfer_id(p_purpose text, p_transfer uuid) returns uuid
+      language sql stable as 'select ${body}'`)
+  await use(before)
+  const [paid, refunded] = [
+    await shop.orders.place(placeInput(['a', 1]), callContext('k')),
+    await shop.orders.place(placeInput(['a', 2]), callContext('l')),
+  ]
+  await shop.orders.markPaid({ number: paid.number, amount: 1000, paidAt: 77 })
+  await shop.orders.markPaid({ number: refunded.number, amount: 2000, paidAt: 77 })
+  await shop.orders.refund({ number: refunded.number, reason: 'broken' }, callContext('', staff))
+  await use(timed)
+  t.same(await checkShopInvariants(shop.database), [], 'what was refunded is found')
+  t.match(await shop.orders.refund({ number: paid.number, reason: 'late' }, callContext('', staff)), {
+    state: 'refunded',
+  })
 })

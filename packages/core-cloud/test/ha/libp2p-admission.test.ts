@@ -4,6 +4,7 @@ import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises'
 import { connect as connectTcp, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { type AdmissionChannel, type AdmissionOptions, admit, ClusterKey } from '../../src/ha/libp2p/admission.js'
 import { type Libp2pNode, type Libp2pOptions, startLibp2p } from '../../src/ha/libp2p/libp2p.js'
@@ -30,14 +31,6 @@ async function start(options: Partial<Libp2pOptions> & { readonly self: number }
   return { ...node, lines, events }
 }
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000; turn++) {
-    if (condition()) return
-    await new Promise<void>(resolve => clock.after(5, resolve))
-  }
-  throw new Error(`never: ${what}`)
-}
-
 const codesOf = ({ lines }: Started): unknown[] => lines.map(({ fields }) => fields.code)
 
 /** Starts two that cannot agree and waits for the word of both. */
@@ -47,7 +40,7 @@ async function refusal(
 ): Promise<{ readonly near: Started; readonly far: Started; readonly others: Started[] }> {
   const [one, other] = [await start(near), await start(far)]
   one.network.setPeer(far.self === near.self ? 9 : far.self, other.network.address)
-  await until('both have said it', () => one.lines.length > 0 && other.lines.length > 0)
+  await eventually('both have said it', () => one.lines.length > 0 && other.lines.length > 0)
   return { near: one, far: other, others: [one, other] }
 }
 
@@ -65,16 +58,16 @@ test('another cluster key is refused by name on both sides, logged once, whoever
 test('a node with the id of a living node is refused, and the living one stays', async () => {
   const [one, two] = [await start({ self: 1 }), await start({ self: 2 })]
   one.network.setPeer(2, two.network.address)
-  await until('they are connected', () => one.events.includes('2 up') && two.events.includes('1 up'))
+  await eventually('they are connected', () => one.events.includes('2 up') && two.events.includes('1 up'))
   const twin = await start({ self: 2, seed: seedOf('twin') })
   twin.network.setPeer(1, one.network.address)
-  await until('it is refused', () => twin.lines.length > 0 && one.lines.length > 0)
+  await eventually('it is refused', () => twin.lines.length > 0 && one.lines.length > 0)
   assert.deepEqual(codesOf(one), ['core.ha.duplicate-node'])
   assert.deepEqual(codesOf(twin), ['core.ha.duplicate-node'])
   assert.deepEqual(one.events, ['2 up'])
   const self = await start({ self: 1, seed: seedOf('self') })
   self.network.setPeer(2, one.network.address)
-  await until('one that says it is the node itself', () => codesOf(self).includes('core.ha.duplicate-node'))
+  await eventually('one that says it is the node itself', () => codesOf(self).includes('core.ha.duplicate-node'))
   for (const node of [one, two, twin, self]) await node.network.close()
 })
 
@@ -83,7 +76,7 @@ test('the key file of another node is no identity', async () => {
   const copy = await start({ self: 3, seed: seedOf(1) })
   const address = one.network.address.replace(/\/p2p\/.*/, '')
   copy.network.setPeer(1, address)
-  await until('it is refused', () => codesOf(one).length > 0)
+  await eventually('it is refused', () => codesOf(one).length > 0)
   assert.deepEqual(codesOf(one), ['core.ha.duplicate-node'])
   assert.deepEqual(one.events, [])
   for (const node of [one, copy]) await node.network.close()
@@ -117,7 +110,7 @@ test('a stranger that speaks plain libp2p, nonsense, or nothing gets nowhere', a
   assert.deepEqual(one.events, [])
   const two = await start({ self: 2 })
   two.network.setPeer(1, one.network.address)
-  await until('a member still comes in', () => one.events.includes('2 up'))
+  await eventually('a member still comes in', () => one.events.includes('2 up'))
   for (const node of [one, two]) await node.network.close()
 })
 
@@ -139,9 +132,9 @@ test('what was recorded of one connection opens no other', async () => {
   const two = await start({ self: 2 })
   const { port: relayPort } = relay.address() as { port: number }
   two.network.setPeer(1, one.network.address.replace(/tcp\/\d+/, `tcp/${relayPort}`))
-  await until('it came in over the relay', () => one.events.includes('2 up'))
+  await eventually('it came in over the relay', () => one.events.includes('2 up'))
   await two.network.close()
-  await until('it is gone', () => one.events.includes('2 down'))
+  await eventually('it is gone', () => one.events.includes('2 down'))
   const before = one.events.length
   await new Promise<void>(resolve => {
     const socket = connectTcp(port, '127.0.0.1', () => {

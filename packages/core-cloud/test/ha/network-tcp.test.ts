@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createConnection } from 'node:net'
 import type { HaNetwork } from '@aaas/core-cloud/ha'
 import { type CloudError, silentLogger, systemClock, systemIds } from '@aaas/core-cloud/kernel'
+import { eventually } from '@aaas/testing'
 import { test } from 'tap'
 import { networkSuite } from '../../src/ha/network-suite.js'
 import { openTcpNetwork, type TcpNetworkOptions } from '../../src/ha/tcp/tcp-network.js'
@@ -14,14 +15,6 @@ const pause = (): Promise<void> => new Promise(resolve => void clock.after(5, re
 
 function open(options: Partial<TcpNetworkOptions> & { readonly node: number }): Promise<HaNetwork> {
   return openTcpNetwork({ clusterKey, clock, ids: systemIds(), logger: silentLogger, maxQueuedBytes, ...options })
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000; turn++) {
-    if (condition()) return
-    await pause()
-  }
-  throw new Error(`never: ${what}`)
 }
 
 networkSuite(test, async () => {
@@ -49,7 +42,7 @@ test('a node with another key is refused by name on both sides, once each, and n
   const near = await open({ node: 1, onRefusal: note('near') })
   const far = await open({ node: 2, clusterKey: 'the key of another cluster', onRefusal: note('far') })
   near.setPeer(2, far.address)
-  await until('both have said so', () => refusals.length >= 2)
+  await eventually('both have said so', () => refusals.length >= 2)
   for (let turn = 0; turn < 60; turn++) await pause()
   assert.deepEqual(refusals.toSorted(), ['far core.ha.wrong-cluster', 'near core.ha.wrong-cluster'])
   assert.equal(near.send(2, [Buffer.from('x')]), false)
@@ -62,14 +55,14 @@ test('a second living node of the same id is refused by name; one that was start
   const near = await open({ node: 1, onRefusal: error => refusals.push(error.code) })
   const far = await open({ node: 2 })
   far.setPeer(1, near.address)
-  await until('it is connected', () => near.send(2, [Buffer.from('x')]))
+  await eventually('it is connected', () => near.send(2, [Buffer.from('x')]))
   const twin = await open({ node: 2, onRefusal: error => refusals.push(`twin ${error.code}`) })
   twin.setPeer(1, near.address)
-  await until('both have said so', () => refusals.length >= 2)
+  await eventually('both have said so', () => refusals.length >= 2)
   assert.deepEqual(refusals.toSorted(), ['core.ha.duplicate-node', 'twin core.ha.duplicate-node'])
   assert(near.send(2, [Buffer.from('x')]))
   await far.close()
-  await until('the other takes its place', () => near.send(2, [Buffer.from('x')]))
+  await eventually('the other takes its place', () => near.send(2, [Buffer.from('x')]))
   await twin.close()
   await near.close()
 })
@@ -79,7 +72,7 @@ test('an address that belongs to a node of another id is refused by name', async
   const near = await open({ node: 1, onRefusal: error => refusals.push(error.code) })
   const far = await open({ node: 2 })
   near.setPeer(7, far.address)
-  await until('it is refused', () => refusals.length === 1)
+  await eventually('it is refused', () => refusals.length === 1)
   assert.deepEqual(refusals, ['core.ha.duplicate-node'])
   await near.close()
   await far.close()
@@ -93,7 +86,7 @@ test('a node of a newer version is refused by name', async () => {
   socket.write(Buffer.concat([Buffer.from('AHN'), Buffer.of(2, 1), Buffer.alloc(56)]))
   const [answer] = (await once(socket, 'data')) as [Buffer]
   assert.deepEqual([...answer], [1, 2])
-  await until('it has said so', () => refusals.length === 1)
+  await eventually('it has said so', () => refusals.length === 1)
   assert.deepEqual(refusals, ['core.ha.newer-version'])
   socket.destroy()
   await near.close()
@@ -117,7 +110,7 @@ test('strangers are bounded, and one that says nothing or nonsense harms nobody'
   const rude = await knock('GET / HTTP/1.1\r\n\r\n')
   await once(rude.resume(), 'close')
   far.setPeer(1, near.address)
-  await until('a node gets in', () => far.send(1, [Buffer.from('x')]))
+  await eventually('a node gets in', () => far.send(1, [Buffer.from('x')]))
   await near.close()
   await far.close()
 })

@@ -26,6 +26,8 @@ export interface LauncherOptions {
   readonly metricsPort: number
   /** PostgreSQL to use instead of one of our own. */
   readonly databaseUrl?: string
+  /** Folder that our own server keeps its log in, for restores to a moment. Grows until somebody clears it. */
+  readonly archiveDir?: string
   readonly clock: Clock
   readonly ids: Ids
   readonly logger: Logger
@@ -139,7 +141,8 @@ async function start(options: LauncherOptions, lifecycle: Lifecycle): Promise<Ru
   }
 }
 
-function openPostgres({ home, clock, ids, logger, databaseUrl, signal }: LauncherOptions): Promise<RunningPostgres> {
+function openPostgres(options: LauncherOptions): Promise<RunningPostgres> {
+  const { home, clock, ids, logger, databaseUrl, archiveDir, signal } = options
   return startPostgres({
     dataDir: home.postgresDir,
     socketDir: home.runDir,
@@ -148,6 +151,7 @@ function openPostgres({ home, clock, ids, logger, databaseUrl, signal }: Launche
     ids,
     logger,
     ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    ...(archiveDir === undefined ? {} : { archiveDir }),
     ...(signal === undefined ? {} : { signal }),
   })
 }

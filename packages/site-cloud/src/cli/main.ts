@@ -4,6 +4,7 @@ import { platformVersion } from '../site-center/index.js'
 import { apiKeyCommands } from './api-key-commands.js'
 import type { CliContext } from './cli-context.js'
 import { cloudwareCommands } from './cloudware-commands.js'
+import { dataCommands } from './data-commands.js'
 import { doctorCommand } from './doctor-command.js'
 import { exitCodes, type Output, showError } from './output.js'
 import { packageCommands } from './package-commands.js'
@@ -59,6 +60,7 @@ export function commandLine(context: CliContext): Command {
   apiKeyCommands(program, current)
   packageCommands(program, current)
   cloudwareCommands(program, current)
+  dataCommands(program, current)
   acceptJsonEverywhere(program)
   return program
 }

@@ -31,7 +31,7 @@ export function upCommand(program: Command, context: () => CliContext): void {
     .option('--no-example', 'start without a site')
     .addHelpText(
       'after',
-      '\nEnvironment: AAAS_HOME data directory (~/.aaas), AAAS_PORT edge (8080), AAAS_CONSOLE_PORT console (AAAS_PORT + 1),\nAAAS_METRICS_PORT metrics of the host (a free port), DATABASE_URL a PostgreSQL server of your own.',
+      '\nEnvironment: AAAS_HOME data directory (~/.aaas), AAAS_PORT edge (8080), AAAS_CONSOLE_PORT console (AAAS_PORT + 1),\nAAAS_METRICS_PORT metrics of the host (a free port), DATABASE_URL a PostgreSQL server of your own,\nAAAS_ARCHIVE folder for the log of ours (restores to a moment).',
     )
   withExamples(command, 'aaas up', 'AAAS_HOME=/srv/aaas AAAS_PORT=9000 aaas up --site ./tea-house').action(
     (options: UpOptions) => runUp(context(), options),
@@ -57,6 +57,7 @@ async function runUp(context: CliContext, options: UpOptions): Promise<void> {
     consolePort,
     metricsPort,
     ...(environment.DATABASE_URL ? { databaseUrl: environment.DATABASE_URL } : {}),
+    ...(environment.AAAS_ARCHIVE ? { archiveDir: resolve(environment.AAAS_ARCHIVE) } : {}),
     clock,
     ids: context.ids,
     logger: createLogger({ now: clock.now, level: 'warn', write: record => output.error(formatLogRecord(record)) }),

@@ -1,8 +1,9 @@
 import { orderEventHook } from '@aaas/business-cloud/order'
 import type { HookHost } from '@aaas/core-cloud/cloudware'
 import type { Clock, Ids, Logger } from '@aaas/core-cloud/kernel'
-import { createOutboxRelay, forgetInbox, type OutboxRelay } from '@aaas/support-cloud/event'
+import { createOutboxRelay, forgetDead, forgetInbox, type OutboxRelay } from '@aaas/support-cloud/event'
 import type { Database } from '@aaas/support-cloud/rdbms'
+import { openLedger, openLedgerArchive } from '@aaas/support-cloud/transaction'
 import { orderEvents } from './shop-hooks.js'
 import type { ShopServices } from './shop-services.js'
 
@@ -55,6 +56,10 @@ export function shopJobs(options: {
     { name: 'drop old carts', everyMs: 3_600_000, run: () => services.carts.purge(clock.now() - 30 * 86_400_000) },
     { name: 'drop old sessions', everyMs: 3_600_000, run: () => services.parties.purge() },
     { name: 'forget old messages', everyMs: 3_600_000, run: () => forgetInbox(database) },
+    { name: 'forget old dead events', everyMs: 3_600_000, run: () => forgetDead(database) },
+    { name: 'give timed out reservations back', everyMs: 60_000, run: () => expireAll(database) },
+    // Some months ahead: when it fails for weeks nobody notices it in the tables.
+    { name: 'make partitions', everyMs: 3_600_000, run: () => openLedgerArchive({ database }).addPartitions() },
   ]
   const cancels = new Map<string, () => void>()
   const running = new Set<Promise<void>>()
@@ -84,5 +89,17 @@ export function shopJobs(options: {
       for (const cancel of cancels.values()) cancel()
       await Promise.all(running)
     },
+  }
+}
+
+/** Reservations of one sweep, at most; the next one goes on. */
+const mostExpired = 10_000
+
+async function expireAll(database: Database): Promise<void> {
+  const ledger = openLedger({ database })
+  for (let ended = 0; ended < mostExpired; ) {
+    const count = await ledger.expire()
+    if (count === 0) return
+    ended += count
   }
 }

@@ -45,6 +45,7 @@ create sequence desired_generation;`,
     {
       level: 2,
       name: 'locks of sites, host names of versions',
+      allow: 'one process writes here, and it is the one that migrates',
       // Both are absent for what was pushed before; the next deployment fills them in.
       up: `
 alter table site add column lock jsonb;

@@ -54,6 +54,10 @@ test('every command has a description, help with an example that is its own, and
     'package ls',
     'cloudware add',
     'cloudware remove',
+    'ledger verify',
+    'backup',
+    'restore',
+    'clone',
   ])
   for (const [index, command] of commands.entries()) {
     const path = paths[index] ?? ''

@@ -27,4 +27,5 @@ export {
   type ReplicatedStatus,
   startReplicatedPostgres,
 } from './replicated-postgres.js'
+export { runningServerUrl } from './running-server.js'
 export { systemSearchPath } from './system-postgres.js'

@@ -167,7 +167,7 @@ async function linkSocket({ options, paths }: Launch): Promise<string> {
   return link
 }
 
-function superuserUrl(password: string, socketFolder: string): string {
+export function superuserUrl(password: string, socketFolder: string): string {
   // The port is named because clients would otherwise take one from PGPORT.
   return `postgres://postgres:${password}@localhost:5432/postgres?host=${encodeURIComponent(socketFolder)}`
 }

@@ -1,6 +1,4 @@
 import { decideSql } from './ledger-decide.js'
-import { ledgerOneSql } from './ledger-one.js'
-import { ledgerPlainSql } from './ledger-plain.js'
 
 /**
  * `ledger_run` decides and writes 1 to 1000 transfers, strictly in the order given, and answers what is not plain: as
@@ -257,7 +255,6 @@ begin
   end case;
 end $fn$;
 
-${ledgerOneSql}${ledgerPlainSql}
 create function ledger_many(p_items jsonb, p_strict boolean, p_within text) returns jsonb language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $fn$
 declare
@@ -278,25 +275,6 @@ declare
   v_timed boolean; v_chains boolean; v_odd boolean := false; v_reason text; r text; a bigint; c int; d int; j int; v_keep boolean; v_again boolean; v_moved bigint;
   v_wait bigint; v_chain_start int := 0; v_chain_end int := 0; v_failed boolean := false; v_failed_state int;
 begin${readSql}${lockSql}${knownSql}${decideSql}${writeSql}end $fn$;
-
-create function ledger_run(p_items jsonb, p_strict boolean, p_within text default null) returns jsonb language plpgsql
-as $fn$
-declare
-  v_amount bigint;
-  v_remarks jsonb;
-begin
-  if jsonb_array_length(p_items) = 1 and p_within is null then
-    v_amount := ledger_one(p_items->0);
-    if v_amount is not null then
-      return case when p_items->0 ? 'amount' then '[]'
-        else jsonb_build_array(jsonb_build_object('n', 0, 'amount', v_amount)) end;
-    end if;
-  else
-    v_remarks := ledger_plain(p_items, p_strict, p_within);
-    if v_remarks is not null then return v_remarks; end if;
-  end if;
-  return ledger_many(p_items, p_strict, p_within);
-end $fn$;
 
 create function ledger_apply(transfers jsonb, p_within text default null) returns int language plpgsql as $fn$
 declare

@@ -48,9 +48,9 @@ const itemSql = (shape: Shape): string => {
   const held = `join lateral (select * from ledger_transfer where id = t.pending and kind = 'pending' and reason is null
         and (p_within is null or starts_with(debit, p_within) and starts_with(credit, p_within)) limit 1) p on true`
   const accounts = `join lateral (select shards, scale from ledger_account where id = ${known('debit')}
-        and currency = ${known('currency')} and limit_kind = 'none' limit 1) d on true
+        and currency = ${known('currency')} limit 1) d on true
       join lateral (select shards from ledger_account where id = ${known('credit')}
-        and currency = ${known('currency')} and limit_kind = 'none' and scale = d.scale limit 1) c on true`
+        and currency = ${known('currency')} and scale = d.scale limit 1) c on true`
   return `select ${shape === 'pending' ? '' : 't.i, '}t.id, t.kind, t.pending, t.ref, t."timeoutMs" as timeout,
       t.amount as asked, ${known('amount')} as amount, ${known('debit')} as debit, ${known('credit')} as credit,
       ${known('currency')} as currency, ${known('code')} as code, ${shard('debit', 'd')} as debit_shard,
@@ -63,7 +63,15 @@ const itemSql = (shape: Shape): string => {
       and ${plain[shape]}`
 }
 
-const movedSql = `, side as materialized (
+/**
+ * Whether no order of the items passes a limit: all that is taken must be there before the call, what comes in during it
+ * counts for nothing. The loop decides what does not pass this.
+ */
+const fits = `case b.limits when 0 then true
+        when 1 then b.credits_posted - x.cp - b.debits_posted + x.dp - b.debits_pending + x.dw >= x.debits
+        else b.debits_posted - x.dp - b.credits_posted + x.cp - b.credits_pending + x.cw >= x.credits end`
+
+const movedSql = (ends: boolean): string => `, side as materialized (
     select s.*, i.i, i.id from item i, lateral (values
       (i.debit, i.debit_shard, -i.moves, i.moves, 0::bigint, i.waits, 0::bigint),
       (i.credit, i.credit_shard, i.moves, 0::bigint, i.moves, 0::bigint, i.waits))
@@ -75,14 +83,17 @@ const movedSql = `, side as materialized (
       debits_pending = b.debits_pending + x.dw, credits_pending = b.credits_pending + x.cw
     from (
       select account, shard, count(*) filter (where amount <> 0) as entries, sum(dp)::bigint as dp,
-        sum(cp)::bigint as cp, sum(dw)::bigint as dw, sum(cw)::bigint as cw
+        sum(cp)::bigint as cp, sum(dw)::bigint as dw, sum(cw)::bigint as cw,
+        sum(${ends ? 'greatest(dp + dw, 0)' : 'dp + dw'})::bigint as debits,
+        sum(${ends ? 'greatest(cp + cw, 0)' : 'cp + cw'})::bigint as credits
       from side group by account, shard order by account collate "C", shard) x
     where b.account = x.account collate "C" and b.shard = x.shard
     returning b.account, b.shard, b.entry_at, b.version - x.entries as version,
       b.credits_posted - b.debits_posted - x.cp + x.dp as balance,
-      greatest(b.debits_posted + b.debits_pending, b.credits_posted + b.credits_pending) as most
+      greatest(b.debits_posted + b.debits_pending, b.credits_posted + b.credits_pending) as most, ${fits} as fits
   )`
 
+/** Reservations only take: a limit that holds after all of them held after each. The table's CHECK sees to that. */
 const reservedSql = `, moved as (
     update ledger_balance b set entry_at = greatest(b.entry_at, v_now), debits_pending = b.debits_pending + x.dw,
       credits_pending = b.credits_pending + x.cw
@@ -94,7 +105,7 @@ const reservedSql = `, moved as (
       group by s.account, s.shard order by s.account collate "C", s.shard) x
     where b.account = x.account collate "C" and b.shard = x.shard
     returning b.account, b.shard, b.entry_at,
-      greatest(b.debits_posted + b.debits_pending, b.credits_posted + b.credits_pending) as most
+      greatest(b.debits_posted + b.debits_pending, b.credits_posted + b.credits_pending) as most, true as fits
   )`
 
 /** What is held and written of them. */
@@ -108,8 +119,8 @@ const writeSql = (shape: Shape): string => {
     select count(*) = v_count as fit, count(timeout) > 0 as timed${
       ends ? ', count(pending) as ends, min(expires_at) as expires' : ''
     } from item
-  )${posts ? movedSql : reservedSql}, moment as materialized (
-    select max(entry_at) as at, max(entry_at) > min(entry_at) as behind, max(most) <= 9007199254740991 as held
+  )${posts ? movedSql(ends) : reservedSql}, moment as materialized (
+    select max(entry_at) as at, max(entry_at) > min(entry_at) as behind, max(most) <= 9007199254740991 and bool_and(fits) as held
     from moved
   ), transfers as (
     insert into ledger_transfer (id, created_at, amount, requested, pending_id, expires_at, timeout_ms, debit_shard,
@@ -123,11 +134,15 @@ const writeSql = (shape: Shape): string => {
     posts
       ? `, entries as (
     insert into ledger_entry (account, shard, version, at, transfer_id, amount, balance)
-    select s.account, s.shard, b.version + row_number() over items, m.at, s.id, s.amount,
-      b.balance + sum(s.amount) over items
-    from moment m, moved b, side s
-    where s.account = b.account and s.shard = b.shard and s.amount <> 0
-    window items as (partition by s.account, s.shard order by s.i rows unbounded preceding)
+    select u.account, u.shard, u.version, m.at, u.id, u.amount, u.balance
+    from moment m, (
+      select account, shard, id, amount, first_value(version) over items + row_number() over items - 1 as version,
+        (sum(amount) over items)::bigint as balance
+      from (
+        select account, shard, 0 as i, null::uuid as id, balance as amount, version from moved
+        union all select account, shard, i, id, amount, null from side where amount <> 0) s
+      window items as (partition by account, shard order by i rows unbounded preceding)) u
+    where u.id is not null
   )`
       : ''
   }${
@@ -153,22 +168,22 @@ const writeSql = (shape: Shape): string => {
 }
 
 /**
- * `ledger_plain` does many plain transfers in one statement, without a loop: new ones between accounts without limits, and
- * ends of different pending transfers between any, none of them linked or balancing. It has no rules of its own. It answers null,
- * and has written nothing, whenever it meets anything else: `ledger_many` then decides.
+ * `ledger_plain` does many plain transfers in one statement, without a loop: new ones whose accounts have what is taken of
+ * them before the call, and ends of different pending transfers, none of them linked or balancing. It has no rules of its
+ * own. It answers null, and has written nothing, whenever it meets anything else: `ledger_many` then decides.
  *
  * - Whether a call is plain shows before anything is written, except what only the writing can tell for certain: an id
- *   or a resolution that exists, an overflow, a transfer that timed out while we waited. Such a call is undone to the
- *   savepoint of the block.
+ *   or a resolution that exists, a limit, an overflow, a transfer that timed out while we waited. Such a call is undone to
+ *   the savepoint of the block.
  * - The sums are sorted, and joined by a nested loop: balances are locked in the order of `ledger_many`. `moment` needs
  *   all of them, and ids are inserted after it.
- * - What an entry of an account leaves behind is what the account had before (`moved`) and a sum over the window of
- *   its items in their order.
+ * - What an entry of an account leaves behind is a sum over the window of its items in their order, behind what the
+ *   account had before (`moved`). Not by a join of the two: it would be a nested loop, whose cost is the square of a call.
  * - There is a statement for each shape of a call: starting on a table costs as much as some ten rows.
  */
 export const ledgerPlainSql = `
 -- @returns what ledger_run answers; null when the call is not plain.
-create function ledger_plain(p_items jsonb, p_strict boolean, p_within text) returns jsonb language plpgsql
+create or replace function ledger_plain(p_items jsonb, p_strict boolean, p_within text) returns jsonb language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set jit = off as $fn$
 declare

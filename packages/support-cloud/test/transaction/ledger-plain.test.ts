@@ -20,6 +20,8 @@ async function setUp(t: { teardown(fn: () => Promise<void>): unknown }): Promise
     ...['a', 'b', 'c'].map(id => ({ id, currency: 'CNY', shards: 3 })),
     { id: 'usd', currency: 'USD' },
     { id: 'poor', currency: 'CNY', limit: 'debits-within-credits' },
+    ...['rich', 'owing'].map(id => ({ id, currency: 'CNY', limit: 'debits-within-credits' as const })),
+    { id: 'supplier', currency: 'CNY', limit: 'credits-within-debits' },
     { id: 'fine', currency: 'CNY', scale: 4 },
   ])
   return database
@@ -56,7 +58,7 @@ test('the way without a loop answers and stores what the loop does', async t => 
   const database = await setUp(t)
   const ledger = openLedger({ database })
   const waiting = Array.from({ length: 4 }, () => hold({ amount: 20 }))
-  await ledger.submit(waiting)
+  await ledger.submit([...waiting, move({ credit: 'rich', amount: 100 }), move({ debit: 'supplier', amount: 9 })])
   const [p0, p1, p2, p3] = waiting.map(({ id }) => id)
   const end = (kind: 'post' | 'void', pending: string | undefined, extra: Partial<LedgerTransfer> = {}) =>
     ({ kind, id: ids.uuid(), pending, ...extra }) as LedgerTransfer
@@ -64,6 +66,10 @@ test('the way without a loop answers and stores what the loop does', async t => 
     reservations: [hold({ ref: 'r' }), hold({ debit: 'c', amount: 3 }), hold({ credit: 'c', timeoutMs: 50 })],
     movements: [move(), move({ debit: 'b', credit: 'a', amount: 1e15 }), hold(), move({ credit: 'c' }), move()],
     ends: [end('post', p0), end('void', p1), end('post', p2, { amount: 5, ref: 'x' })],
+    'to the limit': [
+      ...[move({ debit: 'rich', amount: 60 }), move({ credit: 'rich' }), hold({ debit: 'rich', amount: 40 })],
+      ...[move({ credit: 'supplier', amount: 9 }), move({ credit: 'owing' })],
+    ],
     all: [move(), end('post', p3), hold({ timeoutMs: 9 }), end('void', p0), move({ debit: 'b', credit: 'c' })],
   }
   for (const [name, call] of Object.entries(calls)) {
@@ -93,7 +99,12 @@ test('it leaves to the loop, having written nothing, what is not plain', async t
     chain: [move({ linked: true }), move()],
     'known id': [move(), known],
     'id twice': [twin, twin],
-    limit: [move({ credit: 'poor' }), move()],
+    limit: [move({ debit: 'poor' }), move()],
+    'a limit before what comes in': [move({ debit: 'poor', credit: 'c' }), move({ credit: 'poor' })],
+    'a limit after what comes in only': [move({ credit: 'poor' }), move({ debit: 'poor', credit: 'c' })],
+    'a limit of what is taken twice': [move({ debit: 'rich', amount: 60 }), move({ debit: 'rich', amount: 41 })],
+    'a limit of reservations': [hold({ debit: 'rich', amount: 60 }), hold({ debit: 'rich', amount: 41 })],
+    'a limit beside an end': [post(open.id), move({ debit: 'rich', amount: 101 })],
     'no account': [move({ debit: 'nobody' }), move()],
     'another asset': [move({ credit: 'usd' }), move()],
     'another scale': [move({ credit: 'fine' }), move()],
@@ -111,6 +122,7 @@ test('it leaves to the loop, having written nothing, what is not plain', async t
     'no id': [move(), move({ id: undefined as never })],
     'a post of an unknown kind': [{ ...post(open.id), kind: 'posted' } as unknown as LedgerTransfer, move()],
   }
+  await ledger.submit([move({ credit: 'rich', amount: 100 })])
   const before = await rowsOf(database)
   for (const [name, call] of Object.entries(calls)) {
     t.same(await outcome(database, 'ledger_plain', call), { remarks: null, rows: before }, name)

@@ -57,3 +57,24 @@ test('the check finds what was tampered with', async t => {
     t.match({ balanced: report.balanced, wrong: report.wrongAccounts }, { balanced: false, wrong: accounts }, sql)
   }
 })
+
+test('single transfers in both directions never wait for each other in a circle', async t => {
+  const database = await openLedgerDatabase(t, { maxConnections: 8 })
+  const names = ['a', 'b', 'c']
+  await openLedger({ database }).createAccounts(names.map(id => ({ id, currency: 'CNY' })))
+  const ids = seededIds(3)
+  // Not by `submit`, which would try again: a deadlock must not happen.
+  const move = async (debit: string, credit: string): Promise<unknown> => {
+    const item = { kind: 'posted', id: ids.uuid(), debit, credit, amount: 1, currency: 'CNY', code: 'x' }
+    return database.query({
+      name: 'run',
+      text: 'select ledger_run($1, false) as remarks',
+      values: [JSON.stringify([item])],
+    })
+  }
+  const pairs = names.flatMap(debit => names.filter(name => name !== debit).map(credit => [debit, credit] as const))
+  for (let round = 0; round < 40; round++) {
+    await Promise.all([...pairs, ...pairs].map(([debit, credit]) => move(debit, credit)))
+  }
+  t.match(await openLedger({ database }).verify(), { ok: true, transfers: 480 })
+})

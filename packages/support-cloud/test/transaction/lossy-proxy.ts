@@ -7,7 +7,7 @@ import { join } from 'node:path'
 type CommitFate =
   /** Nothing special. */
   | 'pass'
-  /** The server gets it; the connection to the client dies before the answer. */
+  /** The server gets it and answers it; the connection to the client dies before that. */
   | 'lose-answer'
   /** The server does not get it; both connections die. */
   | 'lose-commit'
@@ -24,6 +24,19 @@ export interface LossyProxy extends Disposable {
   /** Delivers what `deliver-late` held back. @returns how many. */
   late(): number
   commits: number
+}
+
+/**
+ * Answers of a pipeline come in pieces, one for each statement. A server whose client goes away between two of them stops
+ * there and does not commit: the connection must stand until COMMIT itself was answered.
+ */
+function loseAnswer(upstream: Socket, commit: Buffer): void {
+  let answer = ''
+  upstream.on('data', piece => {
+    answer += piece.toString('latin1')
+    if (/C\0\0\0.(?:COMMIT|ROLLBACK)\0/s.test(answer)) upstream.destroy()
+  })
+  upstream.write(commit)
 }
 
 export async function lossyProxy(serverUrl: string): Promise<LossyProxy> {
@@ -54,11 +67,7 @@ export async function lossyProxy(serverUrl: string): Promise<LossyProxy> {
       client.destroy()
       if (fate === 'lose-commit') upstream.destroy()
       else if (fate === 'deliver-late') held.push(() => upstream.end(chunk))
-      else
-        upstream
-          .once('data', () => upstream.destroy())
-          .resume()
-          .write(chunk)
+      else loseAnswer(upstream, chunk)
       return true
     })
   })
