@@ -53,13 +53,14 @@ export const paymentProgram = defineProgram({
 async function startPayment(context: InstanceContext): Promise<RunningProgram> {
   const { bus, clock, ids, logger } = context
   const config = readConfig(context.config)
+  const watched = context.observer === undefined ? {} : { observer: context.observer }
   const lifecycle = new Lifecycle({ clock })
   try {
     const database = lifecycle.use('database', pgDatabase({ url: context.databaseUrl }))
     const providers = [configuredAlipay(config, context, lifecycle)]
     const deliver: DeliverPaymentEvent = async (tenant, event) => {
       const prefix = `site.${tenant}`
-      await busClient({ bus, contract: paymentListenerContract, prefix, clock, ids }).paymentChanged(event)
+      await busClient({ bus, contract: paymentListenerContract, prefix, clock, ids, ...watched }).paymentChanged(event)
     }
     const gateway = lifecycle.use('gateway', new PaymentGateway({ database, providers, deliver, clock, ids, logger }))
     await alive(database, clock)
@@ -73,6 +74,7 @@ async function startPayment(context: InstanceContext): Promise<RunningProgram> {
       queue: prefix,
       clock,
       logger,
+      ...watched,
     })
     lifecycle.add({
       name: 'contract',

@@ -122,7 +122,14 @@ export async function joinCluster(options: ClusterOptions): Promise<Cluster> {
 
 async function storageOf({ dir, cluster, logger = silentLogger }: ClusterOptions, node: NodeId): Promise<RaftStorage> {
   if (dir === undefined) return new MemoryStorage()
-  return await openDiskStorage({ files: await diskFiles(dir, process.pid), cluster, node, logger })
+  const files = await diskFiles(dir, process.pid)
+  try {
+    return await openDiskStorage({ files, cluster, node, logger })
+  } catch (error) {
+    // A directory that was refused stays free for whoever mends it.
+    await files.close()
+    throw error
+  }
 }
 
 async function networkOf(options: ClusterOptions, node: NodeId): Promise<HaNetwork> {

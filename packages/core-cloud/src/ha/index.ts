@@ -24,6 +24,12 @@ export { type RedisFence, type RedisFenceClient, redisFence, redisFencedSet } fr
 export { type SqlFenceClient, sqlFence, sqlFenceTable } from './fence/sql-fence.js'
 export { type FencedStore, fencedPut, fenceMetadata } from './fence/storage-fence.js'
 export { type Ha, type HaOptions, openHa } from './ha.js'
+export {
+  detectFailures,
+  type FailureDetectionOptions,
+  type WatchedNetwork,
+} from './membership/failure-detection.js'
+export { MemoryHub } from './memory-network.js'
 export { MemoryHome, MemoryStorage } from './memory-storage.js'
 export type { BulkInlet, HaNetwork } from './network.js'
 export { type GroupOptions, type HaNode, type NodeOptions, openNode } from './node/node.js'

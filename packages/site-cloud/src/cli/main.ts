@@ -12,6 +12,7 @@ import { platformHome } from './platform-home.js'
 import { siteCommands } from './site-commands.js'
 import { templateCommands } from './template-commands.js'
 import { upCommand } from './up-command.js'
+import { walCommands } from './wal-commands.js'
 
 /**
  * Runs one command line. Exit codes: 0 done, 1 failed or refused, 2 wrong input, 130 Ctrl-C while waiting.
@@ -61,6 +62,7 @@ export function commandLine(context: CliContext): Command {
   packageCommands(program, current)
   cloudwareCommands(program, current)
   dataCommands(program, current)
+  walCommands(program, current)
   acceptJsonEverywhere(program)
   return program
 }

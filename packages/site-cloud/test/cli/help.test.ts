@@ -58,6 +58,7 @@ test('every command has a description, help with an example that is its own, and
     'backup',
     'restore',
     'clone',
+    'wal verify',
   ])
   for (const [index, command] of commands.entries()) {
     const path = paths[index] ?? ''
