@@ -8,6 +8,7 @@ const places = {
     '/usr/bin/google-chrome',
     '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
   ],
+  redis: ['/usr/bin/redis-server', '/usr/local/bin/redis-server', '/opt/homebrew/bin/redis-server'],
   nats: [
     '/usr/sbin/nats-server',
     '/usr/bin/nats-server',

@@ -8,6 +8,7 @@ import {
   type Meter,
   openReadingSpool,
   processUsageReader,
+  type Reading,
   type ReadingSpool,
 } from '@aaas/core-cloud/metering'
 import { createMetricsStore, fileLogStore, type LogStore } from '@aaas/core-cloud/monitor'
@@ -106,11 +107,8 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
   const memory = await openHostMemory({ dir: folders.host, logger })
   const admissions = createAdmissions(ids)
   const busSocket = join(folders.run, 'host.sock')
-  const spool = await openReadingSpool({
-    path: join(folders.host, 'readings.json'),
-    send: async readings => void (await control.client.readings({ hostId, readings })),
-    logger,
-  })
+  const sending = readingsTo(() => control.client, options)
+  const spool = await openReadingSpool({ path: join(folders.host, 'readings.json'), send: sending.send, logger })
   // Disposed twice: here when the start fails, and for the last readings while there is a way to control.
   const quotas = lifecycle.use('quotas', openQuotas(options, spool))
   const authenticate = (token: string) => admissions.authenticate(token)
@@ -166,7 +164,36 @@ async function open(options: HostOptions, lifecycle: Lifecycle): Promise<HostHan
     edgePort: edge.port,
     metricsPort,
     agent,
-    [Symbol.asyncDispose]: () => lifecycle.stop(),
+    [Symbol.asyncDispose]() {
+      sending.hurry()
+      return lifecycle.stop()
+    },
+  }
+}
+
+/** Milliseconds that a host which stops waits for control to take its last readings. */
+const lastReadingsMs = 500
+
+/** The way of readings to control. Who hurries does not wait for a control that has gone: what is not sent stays on the disk. */
+function readingsTo(
+  client: () => ControlLink['client'],
+  { hostId, clock }: Pick<HostOptions, 'hostId' | 'clock'>,
+): { send(readings: Reading[]): Promise<void>; hurry(): void } {
+  let hurried = false
+  let gone = false
+  return {
+    async send(readings) {
+      if (gone) throw new CloudError('core.bus.disconnected', 'control has gone')
+      try {
+        await client().readings({ hostId, readings }, hurried ? { deadline: clock.now() + lastReadingsMs } : {})
+      } catch (error) {
+        gone = hurried
+        throw error
+      }
+    },
+    hurry() {
+      hurried = true
+    },
   }
 }
 

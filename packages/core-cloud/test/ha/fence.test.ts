@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openTestDatabase } from '@aaas/testing'
+import { findTestEngine, openTestDatabase } from '@aaas/testing'
 import { Client } from 'pg'
 import { test } from 'tap'
 import { memoryFence } from '../../src/ha/fence/fence.js'
@@ -68,16 +68,20 @@ test('in PostgreSQL: of two transactions the older holder’s loses, however the
   }
 })
 
-const redis = ['/usr/bin/redis-server', '/usr/local/bin/redis-server'].find(existsSync)
+const redis = findTestEngine('redis')
 
 test('in Redis: check and write are one script', {
-  skip: redis === undefined ? 'no redis-server' : false,
+  skip: 'skip' in redis ? redis.skip : false,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'aaas-redis-'))
   const socketPath = join(folder, 'redis.sock')
-  const server = spawn(redis as string, ['--port', '0', '--unixsocket', socketPath, '--save', '', '--dir', folder], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const server = spawn(
+    'path' in redis ? redis.path : '',
+    ['--port', '0', '--unixsocket', socketPath, '--save', '', '--dir', folder],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  )
   try {
     for await (const line of server.stdout) if (/ready to accept/i.test(String(line))) break
     const socket = connect(socketPath)
